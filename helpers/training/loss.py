@@ -1,0 +1,181 @@
+"""The three losses of an anchor-based detector: box, objectness, class.
+
+* **Box**: 1 - CIoU of the assigned predictions (Zheng et al., "Distance-IoU Loss", arXiv:1911.08287).
+* **Objectness**: every prediction of the picture is asked "is something here?"; the right answer of an assigned
+  one is its present overlap with its object, of every other one 0. The finest level has most cells, hence the balance.
+* **Class**: one yes/no question per class, of the assigned predictions.
+
+The gains are the published ones of YOLOv7-tiny (box 0.05, objectness 0.7 at 640 px); the class gain is a choice.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits, one_hot
+
+from helpers.training.assigner import AssignerConfig, Assignment, assign, decode_boxes, flatten_levels
+
+__all__ = ["LossConfig", "LossParts", "complete_iou", "detection_loss", "set_prior_bias"]
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Gains of the losses.
+
+    Attributes:
+        box, objectness, classes: gain of each part; the objectness gain is the one at 640 px input.
+        balance: weight of each level's objectness, smallest stride first.
+        assigner: the numbers of the assignment.
+    """
+
+    box: float = 0.05
+    objectness: float = 0.7
+    classes: float = 0.05
+    balance: tuple[float, ...] = (4.0, 1.0, 0.4)
+    assigner: AssignerConfig = field(default_factory=AssignerConfig)
+
+
+@dataclass(frozen=True)
+class LossParts:
+    """The loss to differentiate and its parts, after their gains.
+
+    Attributes:
+        total: scalar with a gradient, the sum of the parts times the batch size.
+        box, objectness, classes: scalars without a gradient, per picture.
+        positives: how many predictions were assigned an object.
+    """
+
+    total: Tensor
+    box: float
+    objectness: float
+    classes: float
+    positives: int
+
+
+def complete_iou(first_cxcywh: Tensor, second_cxcywh: Tensor) -> Tensor:
+    """Complete IoU of `M` pairs of boxes `[M,4]`, at most 1, below 0 for boxes far apart.
+
+    >>> box = torch.tensor([[10., 10., 4., 4.]])
+    >>> round(complete_iou(box, box).item(), 4)
+    1.0
+    >>> complete_iou(box, box + torch.tensor([40., 0., 0., 0.])).item() < 0
+    True
+    """
+    first_low, first_high = _corners(first_cxcywh)
+    second_low, second_high = _corners(second_cxcywh)
+    shared = (torch.minimum(first_high, second_high) - torch.maximum(first_low, second_low)).clamp(min=0).prod(-1)
+    union = first_cxcywh[:, 2:].prod(-1) + second_cxcywh[:, 2:].prod(-1) - shared
+    iou = shared / union.clamp(min=1e-7)
+    around = torch.maximum(first_high, second_high) - torch.minimum(first_low, second_low)
+    apart = (first_cxcywh[:, :2] - second_cxcywh[:, :2]).square().sum(-1) / around.square().sum(-1).clamp(min=1e-7)
+    angles = [torch.atan(box[:, 2] / box[:, 3].clamp(min=1e-7)) for box in (first_cxcywh, second_cxcywh)]
+    aspect = (4 / math.pi**2) * (angles[0] - angles[1]).square()
+    with torch.no_grad():
+        weight = aspect / (1 - iou + aspect).clamp(min=1e-7)
+    return iou - apart - weight * aspect
+
+
+def _corners(boxes_cxcywh: Tensor) -> tuple[Tensor, Tensor]:
+    half = boxes_cxcywh[:, 2:] / 2
+    return boxes_cxcywh[:, :2] - half, boxes_cxcywh[:, :2] + half
+
+
+def _mean_per_level(values: Tensor, level_ids: Tensor, level_count: int) -> Tensor:
+    """Sum over the levels of the mean of `values` `[M]` in each; a level without values adds nothing."""
+    ones = torch.ones_like(values)
+    size = torch.zeros(level_count, device=values.device).index_add(0, level_ids, ones)
+    return (values / size[level_ids]).sum()
+
+
+def _objectness(predictions: Tensor, wanted: Tensor, sizes: Sequence[int], balance: Sequence[float]) -> Tensor:
+    pieces = zip(predictions.split(list(sizes), dim=1), wanted.split(list(sizes), dim=1), balance, strict=True)
+    parts = [weight * binary_cross_entropy_with_logits(logit, goal) for logit, goal, weight in pieces]
+    return torch.stack(parts).sum()
+
+
+def detection_loss(
+    levels: Sequence[Tensor],
+    targets: Tensor,
+    anchors_px: Tensor,
+    strides: Sequence[int],
+    config: LossConfig | None = None,
+    assignment: Assignment | None = None,
+) -> LossParts:
+    """Loss of a batch.
+
+    Args:
+        levels: raw logits `[B,A,H,W,5+C]` of each level, smallest stride first.
+        targets: `[T,6]` picture index, class, cx, cy, w, h in pixels; `T` may be 0.
+        anchors_px: `[L,A,2]` anchor widths and heights in pixels.
+        strides: pixels per cell of each level.
+        config: gains.
+        assignment: pairs to use; by default they are chosen here.
+
+    Raises:
+        ValueError: the balance does not have one weight per level.
+
+    >>> level = torch.zeros(1, 1, 4, 4, 7, requires_grad=True)
+    >>> one = torch.tensor([[0., 1., 20., 12., 9., 9.]])
+    >>> parts = detection_loss([level], one, torch.tensor([[[9., 9.]]]), (8,), LossConfig(balance=(1.0,)))
+    >>> parts.positives, parts.box, parts.total.requires_grad
+    (1, 0.0, True)
+    """
+    config = config or LossConfig()
+    if len(config.balance) != len(levels):
+        message = f"balance: expected {len(levels)} weights, one per level, got {len(config.balance)}; pass {len(levels)}"
+        raise ValueError(message)
+    anchors_px = anchors_px.float()
+    pairs = assignment or assign(levels, targets, anchors_px, strides, config.assigner)
+    predictions = flatten_levels(levels)
+    batch, _, width = predictions.shape
+    positive = predictions.reshape(-1, width)[pairs.flat]
+    goal = targets[pairs.target_ids]
+    boxes = decode_boxes(positive[:, :4], pairs.cells_xy, pairs.anchors_wh, pairs.strides)
+    overlap = complete_iou(boxes, goal[:, 2:6])
+    box = config.box * _mean_per_level(1 - overlap, pairs.level_ids, len(levels))
+    wanted = torch.zeros(predictions.shape[:2])
+    wanted.view(-1)[pairs.flat] = overlap.detach().clamp(min=0)
+    height_px, width_px = (levels[0].shape[axis] * strides[0] for axis in (2, 3))
+    gain = config.objectness * height_px * width_px / 640**2
+    sizes = [math.prod(level.shape[1:4]) for level in levels]
+    objectness = gain * _objectness(predictions[..., 4], wanted, sizes, config.balance)
+    labels = one_hot(goal[:, 1].long(), width - 5).float()
+    per_class = binary_cross_entropy_with_logits(positive[:, 5:], labels, reduction="none").mean(-1)
+    classes = config.classes * _mean_per_level(per_class, pairs.level_ids, len(levels))
+    total = (box + objectness + classes) * batch
+    return LossParts(total, box.item(), objectness.item(), classes.item(), len(pairs))
+
+
+@torch.no_grad()
+def set_prior_bias(network: nn.Module, class_count: int, anchor_count: int = 3, prior: float = 0.01) -> int:
+    """Start the detection heads at "almost nothing is here", so that the first steps are not spent on background.
+
+    The heads are the convolutions with a bias and `anchor_count * (5 + class_count)` outputs
+    (Lin et al., "Focal Loss for Dense Object Detection", arXiv:1708.02002, section 3.3).
+
+    Returns:
+        How many heads were found and set.
+
+    Raises:
+        ValueError: no head was found.
+
+    >>> set_prior_bias(nn.Sequential(nn.Conv2d(4, 24, 1)), class_count=3)
+    1
+    """
+    outputs = anchor_count * (5 + class_count)
+    heads = [m for m in network.modules() if isinstance(m, nn.Conv2d) and m.bias is not None and m.out_channels == outputs]
+    if not heads:
+        message = f"network: expected convolutions with a bias and {outputs} outputs, got none; check class_count"
+        raise ValueError(message)
+    for head in heads:
+        values = torch.zeros(anchor_count, 5 + class_count)
+        values[:, 4] = math.log(prior / (1 - prior))
+        values[:, 5:] = math.log(0.6 / (class_count - 0.99))
+        if head.bias is not None:
+            head.bias.copy_(values.view(-1))
+    return len(heads)
