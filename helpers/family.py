@@ -1,0 +1,171 @@
+"""The YOLOv7 family as layer tables: what the official files embed, and what we emit ourselves.
+
+A YOLOv7 network is a list of *layer rows*, each naming the rows it reads, how often it repeats, its kind
+and its arguments. The row's position is its official index, so a network built from rows carries the
+parameter names of the official checkpoints (`model.0.conv.weight`, ...). Needs neither torch nor a file.
+
+Source: Wang, Bochkovskiy, Liao, "YOLOv7: Trainable bag-of-freebies sets new state-of-the-art for
+real-time object detectors", 2022; layer order as in the layer tables that the released files carry.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+COCO_ANCHORS_TINY = (
+    ((10.0, 13.0), (16.0, 30.0), (33.0, 23.0)),
+    ((30.0, 61.0), (62.0, 45.0), (59.0, 119.0)),
+    ((116.0, 90.0), (156.0, 198.0), (373.0, 326.0)),
+)
+Anchors = tuple[tuple[tuple[float, float], ...], ...]
+
+
+@dataclass(frozen=True)
+class LayerRow:
+    """One row of a layer table.
+
+    Attributes:
+        source: Index of the row(s) read: negative counts back from this row, otherwise absolute.
+        number: How often the layer repeats, before depth scaling.
+        module: Official name of the layer kind, for example `Conv`.
+        args: The layer's arguments, for example `(32, 3, 2)`: channels, kernel, stride.
+    """
+
+    source: int | tuple[int, ...]
+    number: int
+    module: str
+    args: tuple[Any, ...] = ()
+
+    @property
+    def sources(self) -> tuple[int, ...]:
+        """The rows read, always as a tuple."""
+        return (self.source,) if isinstance(self.source, int) else self.source
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Everything that is needed to build a network, weights aside.
+
+    Attributes:
+        rows: The layer table, head last.
+        names: Class names; their number is the class count.
+        anchors_px: Per level, smallest stride first, the anchors' `(w, h)` in input pixels.
+        strides: Per level, input pixels per grid cell.
+        width_multiple: Factor on every channel count (rounded up to a multiple of 8).
+        depth_multiple: Factor on every repeat count above one.
+        input_channels: Channels of the input picture.
+    """
+
+    rows: tuple[LayerRow, ...]
+    names: tuple[str, ...]
+    anchors_px: Anchors
+    strides: tuple[int, ...]
+    width_multiple: float = 1.0
+    depth_multiple: float = 1.0
+    input_channels: int = 3
+    name: str = field(default="", compare=False)
+
+    @property
+    def class_count(self) -> int:
+        """Number of classes, C; every prediction has 5 + C values."""
+        return len(self.names)
+
+
+class _Table:
+    """Collects rows; `add` returns the new row's absolute index."""
+
+    def __init__(self, activation: str | None) -> None:
+        self.rows: list[LayerRow] = []
+        self._tail: tuple[Any, ...] = () if activation is None else (None, 1, activation)
+
+    def add(self, source: int | tuple[int, ...], module: str, *args: Any) -> int:
+        self.rows.append(LayerRow(source, 1, module, args))
+        return len(self.rows) - 1
+
+    def conv(self, channels: int, kernel: int = 1, stride: int = 1, source: int = -1) -> int:
+        return self.add(source, "Conv", channels, kernel, stride, *self._tail)
+
+
+@dataclass(frozen=True)
+class Tiny:
+    """YOLOv7-tiny: four ELAN stages, a pyramid up and down, three levels.
+
+    `stages` are the hidden widths of the backbone's ELAN blocks; each block's output has twice that.
+    """
+
+    stages: tuple[int, ...] = (32, 64, 128, 256)
+    activation: str = "nn.LeakyReLU(0.1)"
+    anchors_px: Anchors = COCO_ANCHORS_TINY
+    strides: tuple[int, ...] = (8, 16, 32)
+
+    def _elan(self, table: _Table, hidden: int) -> int:
+        """Two 1x1 branches, the second carried through two 3x3; all four concatenated, then mixed."""
+        table.conv(hidden)
+        table.conv(hidden, source=-2)
+        table.conv(hidden, 3)
+        table.conv(hidden, 3)
+        table.add((-1, -2, -3, -4), "Concat", 1)
+        return table.conv(2 * hidden)
+
+    def _spp_csp(self, table: _Table, hidden: int) -> int:
+        """Spatial pyramid pooling with parallel windows of 5, 9 and 13, beside a 1x1 bypass."""
+        table.conv(hidden)
+        table.conv(hidden, source=-2)
+        for back, kernel in ((-1, 5), (-2, 9), (-3, 13)):
+            table.add(back, "SP", kernel)
+        table.add((-1, -2, -3, -4), "Concat", 1)
+        table.conv(hidden)
+        table.add((-1, -7), "Concat", 1)
+        return table.conv(hidden)
+
+    def rows(self) -> tuple[LayerRow, ...]:
+        """The layer table, in the official order: 78 rows."""
+        table = _Table(self.activation)
+        table.conv(self.stages[0], 3, 2)
+        table.conv(2 * self.stages[0], 3, 2)
+        features = [self._elan(table, self.stages[0])]
+        for hidden in self.stages[1:]:
+            table.add(-1, "MP")
+            features.append(self._elan(table, hidden))
+        laterals = [self._spp_csp(table, self.stages[-1])]
+        for feature, hidden in ((features[2], self.stages[1]), (features[1], self.stages[0])):
+            table.conv(2 * hidden)
+            table.add(-1, "nn.Upsample", None, 2, "nearest")
+            table.conv(2 * hidden, source=feature)
+            table.add((-1, -2), "Concat", 1)
+            laterals.append(self._elan(table, hidden))
+        outputs = [laterals[-1]]
+        for lateral, hidden in ((laterals[1], self.stages[1]), (laterals[0], self.stages[2])):
+            table.conv(2 * hidden, 3, 2)
+            table.add((-1, lateral), "Concat", 1)
+            outputs.append(self._elan(table, hidden))
+        heads = tuple(table.conv(4 * h, 3, source=o) for o, h in zip(outputs, self.stages, strict=False))
+        table.add(heads, "Detect", "nc", "anchors")
+        return tuple(table.rows)
+
+    def architecture(self, names: tuple[str, ...], *, width_multiple: float = 1.0) -> Architecture:
+        """The description for given classes.
+
+        Args:
+            names: Class names, at least one.
+            width_multiple: Factor on every channel count.
+
+        Raises:
+            ValueError: `names` is empty.
+
+        Example:
+            >>> tiny = Tiny().architecture(("RBC", "WBC", "Platelets"))
+            >>> len(tiny.rows), tiny.rows[0].args[:3], tiny.class_count
+            (78, (32, 3, 2), 3)
+        """
+        if not names:
+            raise ValueError("names: expected at least one class name, got none; pass e.g. ('cell',)")
+        return Architecture(
+            self.rows(), tuple(names), self.anchors_px, self.strides, width_multiple, name="yolov7-tiny"
+        )
+
+
+def with_names(architecture: Architecture, names: tuple[str, ...]) -> Architecture:
+    """The same layers for other classes."""
+    return replace(architecture, names=tuple(names))
