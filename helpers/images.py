@@ -35,7 +35,7 @@ def load_image(path: str | Path) -> NDArray[np.uint8]:
     Raises:
         ImageError: the file is missing, empty, cut short, or no picture; the message says what was found.
 
-    >>> load_image("no-such-file.jpg")
+    >>> load_image("no-such-file.jpg")  # doctest: +IGNORE_EXCEPTION_DETAIL
     Traceback (most recent call last):
     helpers.images.ImageError: no-such-file.jpg: expected a picture file, found no file there; check the path
     """
@@ -47,7 +47,7 @@ def load_image(path: str | Path) -> NDArray[np.uint8]:
         raise ImageError(f"{path}: expected a picture file, found {found}; check the path") from error
     head = raw[:512].tobytes()
     try:
-        image_bgr = cv2.imdecode(raw, cv2.IMREAD_COLOR) if _looks_binary(head) else None
+        image_bgr = None if _is_text(head) else cv2.imdecode(raw, cv2.IMREAD_COLOR)
     except cv2.error as error:
         raise ImageError(f"{path}: OpenCV cannot decode this picture: {error.err}") from error
     if image_bgr is None:
@@ -55,8 +55,10 @@ def load_image(path: str | Path) -> NDArray[np.uint8]:
     return np.asarray(image_bgr, np.uint8)
 
 
-def _looks_binary(head: bytes) -> bool:
-    return bool(head) and (head[:1] == b"P" or any(byte > 0x7E or byte < 0x09 for byte in head))
+def _is_text(head: bytes) -> bool:
+    if head[:1] == b"P" and head[1:2].isdigit():  # PGM and PPM pictures begin like text
+        return False
+    return all(byte >= 0x20 or byte in b"\t\n\r" for byte in head) and not head.startswith(b"\xff\xd8")
 
 
 def _describe(head: bytes, size: int) -> str:
@@ -67,16 +69,14 @@ def _describe(head: bytes, size: int) -> str:
         b"RIFF": "a WebP that is cut short or damaged",
         b"%PDF": "a PDF",
         b"PK\x03\x04": "a zip archive",
-        b"\x08": "an ONNX model or other binary data",
     }
     if size == 0:
         return "an empty file"
     for magic, meaning in kinds.items():
         if head.startswith(magic):
             return f"{meaning} ({size} bytes)"
-    if not _looks_binary(head):
-        start = head[:40].decode("ascii", "replace").strip().splitlines()
-        return f"text that begins {start[0] if start else ''!r}"
+    if _is_text(head):
+        return f"text that begins {head.decode('utf-8', 'replace').strip()[:40]!r}"
     return f"{size} bytes that begin {head[:8].hex(' ')}"
 
 
@@ -128,6 +128,11 @@ class Letterbox:
     pad_xy: tuple[int, int]
 
     @property
+    def size_wh(self) -> tuple[int, int]:
+        """Width and height of the input, pixels."""
+        return int(self.image_bgr.shape[1]), int(self.image_bgr.shape[0])
+
+    @property
     def scale_xy(self) -> tuple[float, float]:
         """Input pixels per picture pixel; the axes differ a little, because each side is rounded to whole pixels."""
         return self.content_wh[0] / self.picture_wh[0], self.content_wh[1] / self.picture_wh[1]
@@ -135,18 +140,19 @@ class Letterbox:
     @property
     def scale(self) -> float:
         """Input pixels per picture pixel, before rounding to whole pixels."""
-        height, width = self.image_bgr.shape[:2]
-        return min(width / self.picture_wh[0], height / self.picture_wh[1])
+        return min(size / picture for size, picture in zip(self.size_wh, self.picture_wh, strict=True))
 
     def boxes_to_picture(self, boxes_xyxy: ArrayLike) -> NDArray[np.float32]:
         """Boxes `[n, 4]` in input pixels → the same boxes in the picture's pixels (not clipped)."""
         boxes = np.asarray(boxes_xyxy, np.float64).reshape(-1, 4)
-        return ((boxes - (*self.pad_xy, *self.pad_xy)) / (*self.scale_xy, *self.scale_xy)).astype(np.float32)
+        moved = boxes - (*self.pad_xy, *self.pad_xy)
+        return np.asarray(moved / (*self.scale_xy, *self.scale_xy), np.float32)
 
     def boxes_to_input(self, boxes_xyxy: ArrayLike) -> NDArray[np.float32]:
         """Boxes `[n, 4]` in picture pixels → the same boxes in input pixels."""
         boxes = np.asarray(boxes_xyxy, np.float64).reshape(-1, 4)
-        return (boxes * (*self.scale_xy, *self.scale_xy) + (*self.pad_xy, *self.pad_xy)).astype(np.float32)
+        scaled = boxes * (*self.scale_xy, *self.scale_xy)
+        return np.asarray(scaled + (*self.pad_xy, *self.pad_xy), np.float32)
 
 
 def letterbox(image_bgr: NDArray[np.uint8], size_wh: tuple[int, int]) -> Letterbox:
@@ -174,11 +180,13 @@ def letterbox(image_bgr: NDArray[np.uint8], size_wh: tuple[int, int]) -> Letterb
 def to_tensor(image_bgr: NDArray[np.uint8]) -> NDArray[np.float32]:
     """The network's input: `images_nchw` `float32[1, 3, H, W]`, RGB, 0 to 1.
 
-    >>> to_tensor(np.full((2, 4, 3), (255, 0, 51), np.uint8))[0, :, 0, 0].round(2).tolist()
-    [0.2, 0.0, 1.0]
+    >>> to_tensor(np.full((2, 4, 3), (255, 0, 51), np.uint8))[0, :, 0, 0].tolist() == [np.float32(0.2), 0, 1]
+    True
     """
-    planes = check_image(image_bgr).transpose(2, 0, 1)[::-1][None]
-    return np.divide(planes, np.float32(255), dtype=np.float32)
+    height, width = check_image(image_bgr).shape[:2]
+    images_nchw = np.empty((1, 3, height, width), np.float32)
+    np.divide(image_bgr.transpose(2, 0, 1)[::-1], np.float32(255), out=images_nchw[0])
+    return images_nchw
 
 
 def find_images(source: str | Path | Iterable[str | Path]) -> list[Path]:
