@@ -265,7 +265,8 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
 
 
 def _refuse_by_first_bytes(path: Path) -> None:
-    head = path.read_bytes()[:512] if path.stat().st_size < 4096 else path.open("rb").read(512)
+    with path.open("rb") as file:
+        head = file.read(512)
     if head.startswith(b"PK\x03\x04"):
         return
     start = head.lstrip().lower()

@@ -303,7 +303,8 @@ class Network(nn.Module):
                 -1,
             )
             xy = (y[..., :2] * 2 + (cells - 0.5)) * stride
-            wh = (y[..., 2:4] * 2).square() * anchor
+            side = y[..., 2:4] * 2
+            wh = side * side * anchor
             out.append(torch.cat((xy, wh, y[..., 4:]), -1).reshape(batch, per_cell * height * width, values))
         return torch.cat(out, 1)
 
