@@ -27,6 +27,7 @@ from helpers.training.schedule import Average, learning_rate
 if TYPE_CHECKING:
     from torch.utils.data import Dataset
 
+    from helpers.family import Architecture
     from helpers.training.datasets import Sample
 
 __all__ = ["TrainableNetwork", "TrainingConfig", "TrainingError", "TrainingResult", "train"]
@@ -39,9 +40,7 @@ class TrainingError(RuntimeError):
 class TrainableNetwork(Protocol):
     """What the loop needs of a network, besides being a `torch.nn.Module`."""
 
-    anchors_px: Tensor
-    strides: tuple[int, ...]
-    names: tuple[str, ...]
+    architecture: Architecture
 
     def levels(self, images_nchw: Tensor) -> tuple[Tensor, ...]:
         """Raw logits `[B,A,H,W,5+C]` of each level, smallest stride first."""
@@ -157,6 +156,9 @@ class _Run:
         self.config, self.network, self.validation = config, network, validation
         network.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
         self.average = Average(network, config.decay)
+        described: Any = network
+        self.architecture: Architecture = described.architecture
+        self.anchors_px = torch.tensor(self.architecture.anchors_px)
         weights = [value for value in network.parameters() if value.requires_grad]
         groups = [
             {"params": [value for value in weights if value.ndim > 1], "weight_decay": config.weight_decay},
@@ -176,7 +178,7 @@ class _Run:
         images_nchw = images_nchw.contiguous(memory_format=torch.channels_last)
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=config.autocast):
             levels = network.levels(images_nchw)
-        parts = detection_loss(levels, targets, network.anchors_px, network.strides, config.loss)
+        parts = detection_loss(levels, targets, self.anchors_px, self.architecture.strides, config.loss)
         self.optimiser.zero_grad(set_to_none=True)
         parts.total.backward()  # type: ignore[no-untyped-call]
         norm = clip_grad_norm_(self.network.parameters(), config.clip)
@@ -207,9 +209,8 @@ class _Run:
             return
         from helpers.training.evaluation import evaluate, predictor
 
-        network: Any = self.average.network
-        predict = predictor(network, self.config.evaluate_size)
-        report = evaluate(predict, self.validation, network.names)
+        predict = predictor(self.average.network, self.config.evaluate_size)
+        report = evaluate(predict, self.validation, self.architecture.names)
         self._append({"step": self.step, "AP": round(report.ap, 4), "AP50": round(report.ap50, 4),
                       "AP50_per_class": {name: round(value, 4) for name, value in report.ap50_per_class.items()}})
 
