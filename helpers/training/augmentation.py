@@ -1,4 +1,4 @@
-"""Augmentation of labelled pictures: mosaic, affine jitter, flips, quarter turns and colour, in numpy and cv2.
+"""Augmentation of labelled pictures: mosaic, affine jitter, flips, quarter turns, colour; numpy and cv2.
 
 Every random choice is drawn from the `numpy.random.Generator` that the caller passes in, so a seed gives the
 same batch again. Blood cells have no up, so all eight symmetries of the square are fair.
@@ -6,14 +6,17 @@ same batch again. Blood cells have no up, so all eight symmetries of the square 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from helpers.training.datasets import Sample
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 PAD_VALUE = 114
 """Grey of the border, the same as at inference."""
@@ -73,7 +76,9 @@ def fit(sample: Sample, size: int) -> Sample:
     return Sample.of(image, boxes, sample.class_ids)
 
 
-def mosaic(samples: Sequence[Sample], size: int, rng: np.random.Generator, jitter: Jitter = DEFAULT) -> Sample:
+def mosaic(
+    samples: Sequence[Sample], size: int, rng: np.random.Generator, jitter: Jitter = DEFAULT
+) -> Sample:
     """Put four pictures around a random centre, each scaled, shifted, turned and mirrored on its own.
 
     Each picture is warped straight into its tile, so no pixel is resampled twice and nothing larger than the
@@ -162,7 +167,9 @@ def collate(samples: Sequence[Sample]) -> tuple[npt.NDArray[np.float32], npt.NDA
     """
     sizes = sorted({sample.size_wh for sample in samples})
     if len(sizes) != 1:
-        raise ValueError(f"samples: expected at least one, all of one size, got sizes {sizes}; use fit() first")
+        raise ValueError(
+            f"samples: expected at least one, all of one size, got sizes {sizes}; use fit() first"
+        )
     images = np.empty((len(samples), 3, sizes[0][1], sizes[0][0]), np.float32)
     rows = []
     for index, sample in enumerate(samples):
@@ -202,7 +209,11 @@ def _warp_into(
     # cv2 counts pixel centres, boxes count pixel edges: shift by half a pixel on both sides.
     pixel[:, 2] += matrix[:, :2] @ [0.5, 0.5] - 0.5 - np.array([left, top])
     image[top:bottom, left:right] = cv2.warpAffine(
-        sample.image_bgr, pixel, (right - left, bottom - top), flags=cv2.INTER_LINEAR, borderValue=[PAD_VALUE] * 3
+        sample.image_bgr,
+        pixel,
+        (right - left, bottom - top),
+        flags=cv2.INTER_LINEAR,
+        borderValue=[PAD_VALUE] * 3,
     )
     corners = sample.boxes_xyxy.reshape(-1, 2, 2) @ matrix[:, :2].T + matrix[:, 2]
     whole = np.concatenate([corners.min(1), corners.max(1)], axis=1)
