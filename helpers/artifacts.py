@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import importlib.metadata
+import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 
 @contextmanager
@@ -31,3 +36,144 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+class ArtifactError(RuntimeError):
+    """A file of the pipeline is missing, stale or not the one that was made."""
+
+
+LESSONS = {
+    "-ultralytics.onnx": "04_patch",
+    "-end2end.onnx": "02_export",
+    ".onnx": "02_export",
+}
+_VERSIONS = ("torch", "onnx", "onnxscript", "onnxruntime", "numpy", "ultralytics")
+
+
+def sha256(path: str | Path) -> str:
+    """Hash of a file's content, as hexadecimal digits."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def describe_onnx(path: Path) -> dict[str, Any]:
+    """Opset, inputs and outputs (name, type, shape) of an ONNX file, without its weights' content."""
+    import onnx
+
+    model = onnx.load(path, load_external_data=False)
+
+    def ports(values: Iterable[onnx.ValueInfoProto]) -> list[dict[str, Any]]:
+        return [
+            {
+                "name": value.name,
+                "type": onnx.TensorProto.DataType.Name(value.type.tensor_type.elem_type).lower(),
+                "shape": [d.dim_param or d.dim_value or None for d in value.type.tensor_type.shape.dim],
+            }
+            for value in values
+        ]
+
+    opset = next(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
+    return {"opset": opset, "inputs": ports(model.graph.input), "outputs": ports(model.graph.output)}
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """`manifest.json` of one build folder: what each file is, and what it was made from.
+
+    Attributes:
+        folder: `build/<model>`.
+
+    Example:
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> _ = (folder / "a.txt").write_text("1"), (folder / "b.txt").write_text("2")
+        >>> manifest = Manifest(folder)
+        >>> manifest.record(folder / "b.txt", call="copy", sources=[folder / "a.txt"])
+        >>> manifest.state(folder / "b.txt")
+        'current'
+        >>> _ = (folder / "a.txt").write_text("changed")
+        >>> manifest.state(folder / "b.txt")
+        'stale: a.txt has changed since'
+    """
+
+    folder: Path
+
+    @property
+    def path(self) -> Path:
+        """Where the manifest lies."""
+        return self.folder / "manifest.json"
+
+    def entries(self) -> dict[str, dict[str, Any]]:
+        """File name to entry; empty where there is no manifest yet.
+
+        Raises:
+            ArtifactError: The file is not a manifest.
+        """
+        if not self.path.exists():
+            return {}
+        try:
+            files: dict[str, dict[str, Any]] = json.loads(self.path.read_text(encoding="utf-8"))["files"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ArtifactError(f"{self.path}: not a manifest ({error!r}); delete it and run the lessons again") from error
+        return files
+
+    def record(self, path: Path, *, call: str, sources: Sequence[Path] = (), **details: Any) -> None:
+        """Enter a file: its hash, ports, what made it from which sources, and the versions at work.
+
+        Args:
+            path: The file; must exist.
+            call: What made it, as a reader would type it.
+            sources: The files it was made from.
+            details: Anything else worth keeping.
+        """
+        entry: dict[str, Any] = {"sha256": sha256(path), "bytes": path.stat().st_size, "call": call}
+        entry["sources"] = {os.path.relpath(s, self.folder): sha256(s) for s in sources}
+        entry["versions"] = {name: version for name in _VERSIONS if (version := _version(name))}
+        if path.suffix == ".onnx":
+            entry |= describe_onnx(path)
+        files = self.entries() | {path.name: entry | details}
+        text = json.dumps({"files": files}, indent=2, sort_keys=True)
+        with atomic_path(self.path) as temporary:
+            temporary.write_text(text + "\n", encoding="utf-8")
+
+    def state(self, path: Path, *, call: str | None = None) -> str:
+        """`current`, `missing`, or `stale: <why>`.
+
+        Args:
+            path: The file asked about.
+            call: If given, a file that another call made is stale.
+        """
+        entry = self.entries().get(path.name)
+        if not path.exists():
+            return "missing"
+        if entry is None:
+            return "stale: not in the manifest"
+        if call is not None and entry["call"] != call:
+            return f"stale: made by {entry['call']}"
+        if sha256(path) != entry["sha256"]:
+            return "stale: changed after it was made"
+        for name, digest in entry["sources"].items():
+            source = self.folder / name
+            if not source.exists() or sha256(source) != digest:
+                return f"stale: {Path(name).name} {'has changed since' if source.exists() else 'is gone'}"
+        return "current"
+
+    def require(self, path: Path) -> Path:
+        """The path itself if the file is current.
+
+        Raises:
+            ArtifactError: It is missing or stale; the message names the lesson that makes it.
+        """
+        state = self.state(path)
+        if state == "current":
+            return path
+        lesson = next((lesson for ending, lesson in LESSONS.items() if path.name.endswith(ending)), "02_export")
+        raise ArtifactError(
+            f"{path.name} is {state}. Lesson {lesson} makes it; or run: python -m helpers convert {self.folder.name}"
+        )
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,203 @@
+"""Checkpoint to everything, in one call: raw ONNX, end-to-end ONNX, the graph that Ultralytics reads.
+
+Each file goes into `build/<model>/` and its manifest; a file that is current is not made again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from helpers.artifacts import Manifest, atomic_path
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a checkpoint is converted.
+
+    Attributes:
+        size_wh: Input width and height in pixels, multiples of the largest stride.
+        iou_threshold: Of two boxes of one class that overlap more than this, the weaker one goes.
+        score_threshold: Boxes that score no more than this are dropped.
+        max_detections: At most this many boxes a picture; also the slots of the padded output.
+        class_offset: Pixels between classes in the NMS; `None` is safe for boxes beyond the picture, 640 is
+            what the official exporter's guide uses.
+        dynamic_batch: Leave the batch of raw and end-to-end graph open.
+    """
+
+    size_wh: tuple[int, int] = (640, 640)
+    iou_threshold: float = 0.65
+    score_threshold: float = 0.35
+    max_detections: int = 100
+    class_offset: float | None = None
+    dynamic_batch: bool = False
+
+
+@dataclass(frozen=True)
+class Files:
+    """Where the files of one model lie.
+
+    Example:
+        >>> Files.of(Path("runs/best.pt")).ultralytics.as_posix()
+        'build/best/best-ultralytics.onnx'
+    """
+
+    folder: Path
+    name: str
+
+    @classmethod
+    def of(cls, checkpoint: str | Path, build: str | Path = "build") -> Files:
+        """The files of a checkpoint, by its name."""
+        name = Path(checkpoint).stem
+        return cls(Path(build) / name, name)
+
+    @property
+    def raw(self) -> Path:
+        """`images[B,3,H,W]` to `output[B,N,5+C]`."""
+        return self.folder / f"{self.name}.onnx"
+
+    @property
+    def end2end(self) -> Path:
+        """With NMS: `[M,7]`."""
+        return self.folder / f"{self.name}-end2end.onnx"
+
+    @property
+    def ultralytics(self) -> Path:
+        """After the surgery: `[1,100,6]`."""
+        return self.folder / f"{self.name}-ultralytics.onnx"
+
+
+def convert(
+    checkpoint: str | Path,
+    build: str | Path = "build",
+    *,
+    recipe: Recipe | None = None,
+    force: bool = False,
+    progress: Progress = lambda _: None,
+) -> Files:
+    """Make every ONNX file of a checkpoint that is missing or stale.
+
+    Args:
+        checkpoint: An official `.pt` or our `.safetensors`.
+        build: Parent of the model's folder.
+        recipe: Sizes and thresholds; the official exporter's by default.
+        force: Make current files again, too.
+        progress: Called with one line before each step.
+
+    Returns:
+        Where the files are.
+
+    Raises:
+        CheckpointError: The checkpoint cannot be read.
+        ExportError, PatchError, ValueError: A step refused; files made before it stay.
+    """
+    recipe, checkpoint = recipe or Recipe(), Path(checkpoint)
+    files = Files.of(checkpoint, build)
+    manifest = Manifest(files.folder)
+    if not checkpoint.is_file():
+        raise FileNotFoundError(f"checkpoint: expected a file, got {checkpoint} (none there). Fix: check the path")
+
+    def step(path: Path, source: Path, call: str, make: Callable[[], object]) -> None:
+        if not force and manifest.state(path, call=call) == "current":
+            progress(f"{path.name}: current")
+            return
+        progress(f"{path.name}: {call}")
+        make()
+        manifest.record(path, call=call, sources=[source])
+
+    r = recipe
+    step(
+        files.raw, checkpoint, f"export_onnx(size_wh={r.size_wh}, dynamic_batch={r.dynamic_batch})",
+        lambda: export_checkpoint(checkpoint, files.raw, r),
+    )  # fmt: skip
+    step(
+        files.end2end, files.raw,
+        f"add_nms(iou_threshold={r.iou_threshold}, score_threshold={r.score_threshold}, "
+        f"max_detections={r.max_detections}, class_offset={r.class_offset})",
+        lambda: _add_nms(files.raw, files.end2end, r),
+    )  # fmt: skip
+    step(
+        files.ultralytics, files.end2end, f"to_ultralytics(slots={r.max_detections}) + write_metadata",
+        lambda: patch_file(files.end2end, files.ultralytics, r),
+    )  # fmt: skip
+    return files
+
+
+def export_checkpoint(checkpoint: str | Path, path: str | Path, recipe: Recipe | None = None) -> None:
+    """Read, build, fuse, export: the raw ONNX file of a checkpoint."""
+    from helpers.checkpoint import load_checkpoint
+    from helpers.export import export_onnx
+    from helpers.network import build_network, fuse
+
+    recipe = recipe or Recipe()
+    network = fuse(build_network(load_checkpoint(checkpoint)))
+    export_onnx(network, path, size_wh=recipe.size_wh, dynamic_batch=recipe.dynamic_batch)
+
+
+def patch_file(
+    source: str | Path,
+    target: str | Path,
+    recipe: Recipe | None = None,
+    *,
+    names: Sequence[str] | None = None,
+    stride: int | None = None,
+) -> tuple[str, ...]:
+    """Patch one ONNX file, a raw or any `[M,7]` end-to-end one, into the graph that Ultralytics reads.
+
+    Args:
+        source: The file; ours, or the official exporter's.
+        target: Where to write, atomically.
+        recipe: Thresholds of the NMS (raw files only) and the number of slots.
+        names: Class names; where missing, those in the file.
+        stride: Largest stride; where missing, the one in the file, else 32.
+
+    Returns:
+        One line for each thing that changed.
+
+    Raises:
+        PatchError: The graph is not understood, or there are no names.
+    """
+    import onnx
+
+    from helpers.patches import PatchError
+    from helpers.patches.metadata import read_metadata, write_metadata
+    from helpers.patches.nms import add_nms
+    from helpers.patches.ultralytics import to_ultralytics
+
+    r = recipe or Recipe()
+    model = onnx.load(source)
+    known = read_metadata(model)
+    if names is None and "names" not in known:
+        raise PatchError(
+            "names", expected="class names, in the file's metadata or given", got="neither",
+            fix="pass names (on the command line: --names RBC,WBC,Platelets, or --names coco)",
+        )  # fmt: skip
+    report: list[str] = []
+    for patch in (
+        lambda m: add_nms(m, iou_threshold=r.iou_threshold, score_threshold=r.score_threshold,
+                          max_detections=r.max_detections, class_offset=r.class_offset)
+        if len(m.graph.output[0].type.tensor_type.shape.dim) == 3 else None,
+        lambda m: to_ultralytics(m, slots=r.max_detections),
+        lambda m: write_metadata(m, names=names or known["names"], stride=stride or known.get("stride", 32)),
+    ):  # fmt: skip
+        if (result := patch(model)) is not None:
+            model, report = result.model, [*report, *result.report]
+    with atomic_path(target) as temporary:
+        onnx.save(model, temporary)
+    return tuple(report)
+
+
+def _add_nms(source: Path, target: Path, r: Recipe) -> None:
+    import onnx
+
+    from helpers.patches.nms import add_nms
+
+    result = add_nms(
+        onnx.load(source), iou_threshold=r.iou_threshold, score_threshold=r.score_threshold,
+        max_detections=r.max_detections, class_offset=r.class_offset,
+    )  # fmt: skip
+    with atomic_path(target) as temporary:
+        onnx.save(result.model, temporary)
