@@ -205,7 +205,7 @@ def assign(
     places = candidates(
         [(int(level.shape[2]), int(level.shape[3])) for level in levels], targets, anchors_px, strides, config.max_ratio
     )
-    predictions = flatten_levels(levels)
+    predictions = flatten_levels(levels).nan_to_num()
     class_count = predictions.shape[-1] - 5
     rows = predictions.reshape(-1, 5 + class_count)[torch.where(places.valid, places.flat, 0)]  # [T,S,5+C]
     boxes = decode_boxes(rows[..., :4], places.cells_xy, places.anchors_wh, places.strides)

@@ -179,6 +179,9 @@ class _Run:
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=config.autocast):
             levels = network.levels(images_nchw)
         parts = detection_loss(levels, targets, self.anchors_px, self.architecture.strides, config.loss)
+        if not bool(parts.total.isfinite()):
+            message = f"loss: expected a finite value, got {parts.total.item()} at step {self.step}; lower `peak`"
+            raise TrainingError(message)
         self.optimiser.zero_grad(set_to_none=True)
         parts.total.backward()  # type: ignore[no-untyped-call]
         norm = clip_grad_norm_(self.network.parameters(), config.clip)
