@@ -6,16 +6,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from helpers.detections import Detections, iou_matrix, match
+from helpers.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["BoxParity", "Ladder", "TensorParity", "Tolerance", "compare_detections", "compare_tensors"]
@@ -42,7 +40,7 @@ def reference_nms(
             `class x class_offset` pixels instead and compares all, as the official exporter does.
 
     Returns:
-        `float32[M, 7]`: 0, `x0, y0, x1, y1`, class, score; best score first, equal scores in their old order.
+        `float32[M, 7]`: 0, `x0, y0, x1, y1`, class, score; best score first, ties in their old order.
 
     >>> reference_nms([[5, 5, 4, 4, 0.9, 0.1, 1.0], [5, 5, 4, 4, 0.8, 0.1, 1.0]]).round(1).astype(str).tolist()
     [['0.0', '3.0', '3.0', '7.0', '7.0', '1.0', '0.9']]
@@ -132,7 +130,7 @@ class BoxParity:
 
 
 def compare_detections(a: Detections, b: Detections, iou_threshold: float = 0.5) -> BoxParity:
-    """Pair the boxes of `a` with those of the same class in `b`, best overlap first, and say how well they fit.
+    """Pair the boxes of `a` with those of the same class in `b`, best overlap first: how well do they fit?
 
     >>> one, moved = (Detections([[x, 0, x + 9, 9]], [0.9], [0]) for x in (0, 0.5))
     >>> compare_detections(one, moved).worst_corner_px
@@ -175,10 +173,10 @@ class Ladder:
         """Every stage within its tolerance of the first."""
         return all(parity is None or parity.within(allowed) for _, _, parity, allowed in self.rungs)
 
-    def table(self) -> list[tuple[str, ...]]:
-        """Header and rows as text; differences as powers of ten, the same on every machine."""
+    def table(self) -> Table:
+        """One row a stage; differences as powers of ten, which are the same on every machine."""
         header = ("stage", "boxes", "matched", "worst corner px", "worst score diff", "allowed", "agrees")
-        rows: list[tuple[str, ...]] = [header]
+        rows: list[tuple[str, ...]] = []
         for stage, found, parity, allowed in self.rungs:
             if parity is None:
                 rows.append((stage, str(len(found)), "-", "-", "-", "-", "the reference"))
@@ -187,41 +185,17 @@ class Ladder:
             verdict = "yes" if parity.within(allowed) else f"NO: {parity.only_a} lost, {parity.only_b} new"
             figures = (_decade(parity.worst_corner_px), _decade(parity.worst_score_diff))
             rows.append((stage, str(len(found)), str(parity.matched), *figures, limits, verdict))
-        return rows
+        return Table(header, tuple(rows))
 
     def __str__(self) -> str:
-        """The table as aligned text."""
-        return text_table(self.table())
+        """The table as text."""
+        return str(self.table())
 
     def _repr_html_(self) -> str:
         """The table for a notebook."""
-        return html_table(self.table())
+        return self.table()._repr_html_()
 
 
 def _decade(value: float) -> str:
     """The power of ten above a difference: digits below it are noise of the machine."""
     return f"<{10.0 ** (np.floor(np.log10(value)) + 1):g}" if value > 0 else "0"
-
-
-def text_table(rows: Sequence[tuple[Any, ...]]) -> str:
-    """Rows, the header first, as aligned columns of text.
-
-    >>> print(text_table([("op", "count"), ("Conv", 58)]))
-    op    count
-    Conv  58
-    """
-    cells = [[str(cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    pad = [[cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in cells]
-    return "\n".join("  ".join(row).rstrip() for row in pad)
-
-
-def html_table(rows: Sequence[tuple[Any, ...]]) -> str:
-    """The same as an HTML table.
-
-    >>> html_table([("op",), ("<Conv>",)])
-    '<table><tr><th>op</th></tr><tr><td>&lt;Conv&gt;</td></tr></table>'
-    """
-    tags = ["th"] + ["td"] * (len(rows) - 1)
-    cells = ["".join(f"<{t}>{escape(str(c))}</{t}>" for c in row) for t, row in zip(tags, rows, strict=True)]
-    return "<table>" + "".join(f"<tr>{row}</tr>" for row in cells) + "</table>"
