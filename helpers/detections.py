@@ -47,12 +47,16 @@ class Detections:
         if boxes_xyxy.shape == (0,):
             boxes_xyxy = boxes_xyxy.reshape(0, 4)
         if boxes_xyxy.ndim != 2 or boxes_xyxy.shape[1] != 4:
-            raise ValueError(f"boxes_xyxy: expected shape [n, 4], got {list(boxes_xyxy.shape)}; one row a box")
+            raise ValueError(
+                f"boxes_xyxy: expected shape [n, 4], got {list(boxes_xyxy.shape)}; one row a box"
+            )
         scores = _column("scores", self.scores, len(boxes_xyxy))
         class_ids = _column("class_ids", self.class_ids, len(boxes_xyxy))
         for row, values in enumerate(np.column_stack((boxes_xyxy, scores))):
             if not np.isfinite(values).all():
-                raise ValueError(f"boxes_xyxy, scores: expected finite values, got {values.tolist()} at row {row}")
+                raise ValueError(
+                    f"boxes_xyxy, scores: expected finite values, got {values.tolist()} at row {row}"
+                )
         if ((class_ids < 0) | (class_ids != np.round(class_ids)) | ~np.isfinite(class_ids)).any():
             raise ValueError(f"class_ids: expected whole numbers from 0, got {class_ids.tolist()}")
         self._freeze("boxes_xyxy", boxes_xyxy)
@@ -83,7 +87,9 @@ class Detections:
         if table.size == 0:
             return cls.empty()
         if table.ndim != 2 or table.shape[1] != 6:
-            raise ValueError(f"rows: expected shape [n, 6] (x0, y0, x1, y1, score, class), got {list(table.shape)}")
+            raise ValueError(
+                f"rows: expected shape [n, 6] (x0, y0, x1, y1, score, class), got {list(table.shape)}"
+            )
         table = table[table[:, 4] != 0]
         return cls(table[:, :4], table[:, 4], table[:, 5])
 
@@ -186,7 +192,9 @@ def iou_matrix(a_xyxy: ArrayLike, b_xyxy: ArrayLike) -> NDArray[np.float64]:
     return iou
 
 
-def match(found: Detections, expected: Detections, iou_threshold: float = 0.5) -> list[tuple[int, int, float]]:
+def match(
+    found: Detections, expected: Detections, iou_threshold: float = 0.5
+) -> list[tuple[int, int, float]]:
     """Pair boxes of the same class, the best overlap first, each box at most once.
 
     Returns:

@@ -16,9 +16,20 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["ImageError", "Letterbox", "find_images", "iter_images", "letterbox", "load_image", "save_image", "to_tensor"]
+__all__ = [
+    "ImageError",
+    "Letterbox",
+    "find_images",
+    "iter_images",
+    "letterbox",
+    "load_image",
+    "save_image",
+    "to_tensor",
+]
 
-IMAGE_SUFFIXES = frozenset((".avif", ".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"))
+IMAGE_SUFFIXES = frozenset(
+    (".avif", ".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+)
 GREY = 114
 
 
@@ -51,7 +62,9 @@ def load_image(path: str | Path) -> NDArray[np.uint8]:
     except cv2.error as error:
         raise ImageError(f"{path}: OpenCV cannot decode this picture: {error.err}") from error
     if image_bgr is None:
-        raise ImageError(f"{path}: expected a complete picture (JPEG, PNG, ...), found {_describe(head, len(raw))}")
+        raise ImageError(
+            f"{path}: expected a complete picture (JPEG, PNG, ...), found {_describe(head, len(raw))}"
+        )
     return np.asarray(image_bgr, np.uint8)
 
 
@@ -89,9 +102,12 @@ def save_image(path: str | Path, image_bgr: NDArray[np.uint8], *, quality: int =
     path = Path(path)
     check_image(image_bgr)
     try:
-        done, data = cv2.imencode(path.suffix, image_bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
+        options = [cv2.IMWRITE_JPEG_QUALITY, quality] if path.suffix.lower() in (".jpg", ".jpeg") else []
+        done, data = cv2.imencode(path.suffix, image_bgr, options)
     except cv2.error as error:
-        raise ImageError(f"{path}: no picture format has the suffix {path.suffix!r}; use .jpg or .png") from error
+        raise ImageError(
+            f"{path}: no picture format has the suffix {path.suffix!r}; use .jpg or .png"
+        ) from error
     if not done:
         raise ImageError(f"{path}: OpenCV could not encode a picture as {path.suffix}")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -107,7 +123,9 @@ def check_image(image_bgr: NDArray[np.uint8]) -> NDArray[np.uint8]:
         raise ImageError(f"image_bgr: expected an array uint8[H, W, 3], got {type(image_bgr).__name__}")
     if image_bgr.dtype != np.uint8 or image_bgr.ndim != 3 or image_bgr.shape[2] != 3 or image_bgr.size == 0:
         got = f"{image_bgr.dtype}{list(image_bgr.shape)}"
-        raise ImageError(f"image_bgr: expected uint8[H, W, 3], got {got}; load_image() makes this form of any file")
+        raise ImageError(
+            f"image_bgr: expected uint8[H, W, 3], got {got}; load_image() makes this form of any file"
+        )
     return image_bgr
 
 
@@ -199,10 +217,14 @@ def find_images(source: str | Path | Iterable[str | Path]) -> list[Path]:
         paths = [Path(item) for item in source]
         where = "the list"
     elif Path(source).is_dir():
-        paths = sorted((p for p in Path(source).iterdir() if p.suffix.lower() in IMAGE_SUFFIXES), key=_natural)
+        paths = sorted(
+            (p for p in Path(source).iterdir() if p.suffix.lower() in IMAGE_SUFFIXES), key=_natural
+        )
         where = f"folder {source}"
     elif not Path(source).exists() and has_magic(str(source)):
-        paths = sorted((Path(p) for p in glob(str(source), recursive=True) if Path(p).is_file()), key=_natural)
+        paths = sorted(
+            (Path(p) for p in glob(str(source), recursive=True) if Path(p).is_file()), key=_natural
+        )
         where = f"pattern {source}"
     else:
         return [Path(source)]
@@ -219,4 +241,7 @@ def iter_images(source: str | Path | Iterable[str | Path]) -> Iterator[tuple[Pat
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:
-    return [(int(part or 0), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", str(path).lower())]
+    return [
+        (int(part or 0), "") if part.isdigit() else (0, part)
+        for part in re.split(r"(\d+)", str(path).lower())
+    ]

@@ -1,0 +1,271 @@
+"""Boxes and labels on pictures, and the one way in which pictures leave a notebook.
+
+A class has the same colour everywhere: `colour(class_id)`, from the palette of Okabe and Ito (2008), which
+people with any form of colour blindness can tell apart. Letters are Pillow's own bundled font.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from itertools import zip_longest
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from helpers.detections import Detections, class_name
+from helpers.images import check_image
+
+__all__ = ["colour", "draw", "encode_jpeg", "grid", "legend", "show", "side_by_side"]
+
+PALETTE_RGB = (
+    (0, 114, 178), (230, 159, 0), (0, 158, 115), (213, 94, 0),
+    (204, 121, 167), (86, 180, 233), (240, 228, 66), (30, 30, 30),
+)  # fmt: skip
+CROWD = 12  # with more boxes than this, classes of many boxes are named once, in a legend
+RARE = 4  # ... and classes of at most so many boxes keep their labels
+Rectangle = tuple[int, int, int, int]
+
+
+def colour(class_id: int) -> tuple[int, int, int]:
+    """Fixed colour of a class, red, green, blue.
+
+    >>> colour(0), colour(8) == colour(0)
+    ((0, 114, 178), True)
+    """
+    return PALETTE_RGB[class_id % len(PALETTE_RGB)]
+
+
+def draw(
+    image_bgr: NDArray[np.uint8], detections: Detections, names: Sequence[str] = (), *, scores: bool = True
+) -> NDArray[np.uint8]:
+    """Draw boxes and labels on a copy of a picture.
+
+    A label is a chip with the class and, with `scores`, the score in per cent; it stays inside the picture and clear
+    of other labels where there is room. In a crowd (more than 12 boxes) the frequent classes are told by colour, and
+    a legend in the emptiest corner names and counts all of them.
+
+    >>> blank = np.full((60, 80, 3), 255, np.uint8)
+    >>> drawn = draw(blank, Detections([[10, 20, 50, 50]], [0.9], [0]), ["cell"])
+    >>> drawn[35, 10].tolist(), drawn[35, 30].tolist(), blank.min()
+    ([178, 114, 0], [255, 255, 255], np.uint8(255))
+    """
+    height, width = check_image(image_bgr).shape[:2]
+    canvas = Image.fromarray(image_bgr[:, :, ::-1])
+    pen = ImageDraw.Draw(canvas)
+    found = detections.clipped((width, height)).sorted()
+    line = max(1, round(math.sqrt(width * height) / 260))
+    outlines = [_outline(box, (width, height)) for box in found.boxes_xyxy]
+    for outline, class_id in reversed(list(zip(outlines, found.class_ids.tolist(), strict=True))):
+        pen.rectangle(outline, outline=colour(class_id), width=line)
+    counts = Counter(found.class_ids.tolist())
+    taken: list[Rectangle] = []
+    if len(found) > CROWD:
+        key = _legend_image(counts, names, _font_size(width, height), width)
+        corner = _emptiest_corner(key.size, (width, height), outlines)
+        canvas.paste(key, corner)
+        taken.append((*corner, corner[0] + key.width, corner[1] + key.height))
+    for outline, class_id, score in zip(
+        outlines, found.class_ids.tolist(), found.scores.tolist(), strict=True
+    ):
+        if len(found) <= CROWD or counts[class_id] <= RARE:
+            text = class_name(names, class_id) + (f" {score:.0%}" if scores else "")
+            chip = _chip(text, colour(class_id), _font_size(width, height))
+            if place := _place(chip.size, outline, (width, height), taken):
+                canvas.paste(chip, place[:2])
+                taken.append(place)
+    return _to_bgr(canvas)
+
+
+def legend(
+    names: Sequence[str], counts: Mapping[int, int] | None = None, *, font_size: int = 16, width: int = 640
+) -> NDArray[np.uint8]:
+    """A strip of chips, one a class, in rows of at most `width` pixels; with `counts`, `class id → number of boxes`."""
+    shown: Mapping[int, int | None] = counts if counts is not None else dict.fromkeys(range(len(names)))
+    return _to_bgr(_legend_image(shown, names, font_size, width))
+
+
+def grid(
+    images_bgr: Iterable[NDArray[np.uint8]],
+    columns: int = 3,
+    *,
+    captions: Sequence[str] = (),
+    cell_width: int = 320,
+    gap: int = 6,
+) -> NDArray[np.uint8]:
+    """Lay pictures out on white, row by row, each scaled to `cell_width` pixels, with an optional caption above.
+
+    >>> grid([np.zeros((10, 20, 3), np.uint8)] * 3, columns=2, cell_width=20, gap=2).shape
+    (22, 42, 3)
+    """
+    cells = [
+        _captioned(_scaled(picture, cell_width), caption or "", reserve=bool(captions))
+        for picture, caption in zip_longest(images_bgr, captions)
+    ]
+    if not cells or columns < 1:
+        raise ValueError(f"grid: expected pictures and at least 1 column, got {len(cells)} and {columns}")
+    rows = [cells[start : start + columns] for start in range(0, len(cells), columns)]
+    heights = [max(cell.shape[0] for cell in row) for row in rows]
+    across = min(columns, len(cells))
+    sheet = np.full(
+        (sum(heights) + gap * (len(rows) - 1), (cell_width + gap) * across - gap, 3), 255, np.uint8
+    )
+    for number, row in enumerate(rows):
+        top = sum(heights[:number]) + gap * number
+        for column, cell in enumerate(row):
+            left = column * (cell_width + gap)
+            sheet[top : top + cell.shape[0], left : left + cell_width] = cell
+    return sheet
+
+
+def side_by_side(
+    *images_bgr: NDArray[np.uint8], captions: Sequence[str] = (), cell_width: int = 480
+) -> NDArray[np.uint8]:
+    """Pictures in one row, each `cell_width` pixels wide, with captions above them."""
+    return grid(images_bgr, max(1, len(images_bgr)), captions=captions, cell_width=cell_width)
+
+
+def encode_jpeg(image_bgr: NDArray[np.uint8], *, quality: int = 88, max_bytes: int = 75_000) -> bytes:
+    """JPEG of a picture, at lower quality and then at a smaller size where `max_bytes` asks for it."""
+    for factor in (1.0, 0.8, 0.6, 0.45, 0.3):
+        scaled = _scaled(image_bgr, max(1, round(image_bgr.shape[1] * factor)))
+        for level in range(quality, 49, -8):
+            options = [cv2.IMWRITE_JPEG_QUALITY, level, cv2.IMWRITE_JPEG_OPTIMIZE, 1]
+            data = bytes(cv2.imencode(".jpg", scaled, options)[1])
+            if len(data) <= max_bytes:
+                return data
+    return data
+
+
+def show(
+    image_bgr: NDArray[np.uint8], caption: str = "", *, width: int | None = None, quality: int = 88
+) -> None:
+    """Show a picture in the notebook, as a JPEG of at most 75 kB.
+
+    Args:
+        image_bgr: the picture, `uint8[H, W, 3]`.
+        caption: one line above the picture; it is part of the text that stands in for the picture, too.
+        width: scale it to so many pixels; None keeps its size.
+        quality: of the JPEG, 0 to 100; lowered where the picture would be too large.
+    """
+    from IPython.display import display
+
+    height, picture_width = check_image(image_bgr).shape[:2]
+    text = f"<picture {picture_width}x{height}{': ' + caption if caption else ''}>"
+    scaled = _captioned(_scaled(image_bgr, width or picture_width), caption)
+    bundle = {"image/jpeg": encode_jpeg(scaled, quality=quality), "text/plain": text}
+    display(bundle, raw=True)  # type: ignore[no-untyped-call]
+
+
+def _outline(box: NDArray[np.float32], size_wh: tuple[int, int]) -> Rectangle:
+    """First and last pixel of a box, both inside the picture."""
+    x0, y0 = (min(round(float(low)), side - 1) for low, side in zip(box[:2], size_wh, strict=True))
+    x1, y1 = (round(float(high)) - 1 for high in box[2:])
+    return x0, y0, max(x0, x1), max(y0, y1)
+
+
+def _font_size(width: int, height: int) -> int:
+    return max(11, round(math.sqrt(width * height) / 40))
+
+
+@lru_cache(maxsize=16)
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    font = ImageFont.load_default(size)
+    if not isinstance(font, ImageFont.FreeTypeFont):
+        raise ImportError(
+            "Pillow was built without FreeType, so it has no scalable font; install Pillow's own wheel"
+        )
+    return font
+
+
+def _chip(text: str, fill: tuple[int, int, int], size: int) -> Image.Image:
+    """A filled rectangle with text on it, black or white, whichever reads better."""
+    font = _font(size)
+    pad = max(3, size // 3)
+    chip = Image.new("RGB", (round(font.getlength(text)) + 2 * pad, sum(font.getmetrics()) + 1), fill)
+    bright = 0.299 * fill[0] + 0.587 * fill[1] + 0.114 * fill[2] > 140
+    ImageDraw.Draw(chip).text((pad, 0), text, (0, 0, 0) if bright else (255, 255, 255), font)
+    return chip
+
+
+def _place(
+    chip_wh: tuple[int, int], outline: Rectangle, size_wh: tuple[int, int], taken: Sequence[Rectangle]
+) -> Rectangle | None:
+    """Where a chip goes: above its box, below, beside or inside, the first place that covers no other chip.
+
+    Where none is free, the place that covers least; None where the chip is larger than the picture.
+    """
+    x0, y0, x1, y1 = outline
+    wide, high = chip_wh
+    most_x, most_y = size_wh[0] - wide, size_wh[1] - high
+    if min(most_x, most_y) < 0:
+        return None
+    levels = (y0 - high, y1 + 1, y0, y1 + 1 - high)
+    wanted = [(min(max(x, 0), most_x), y) for y in levels[:2] for x in (x0, x1 + 1 - wide)]
+    wanted += [(x, y) for y in levels[2:] for x in (x1 + 1, x0 - wide)]
+    wanted += [
+        (min(max(x, 0), most_x), min(max(y, 0), most_y)) for y in levels[2:] for x in (x0, x1 + 1 - wide)
+    ]
+    places = [(x, y, x + wide, y + high) for x, y in wanted if 0 <= x <= most_x and 0 <= y <= most_y]
+    return min(places, key=lambda place: sum(_overlap(place, other) for other in taken))
+
+
+def _overlap(a: Rectangle, b: Rectangle) -> int:
+    return max(0, min(a[2], b[2]) - max(a[0], b[0])) * max(0, min(a[3], b[3]) - max(a[1], b[1]))
+
+
+def _emptiest_corner(
+    wanted_wh: tuple[int, int], size_wh: tuple[int, int], outlines: Sequence[Rectangle]
+) -> tuple[int, int]:
+    right, bottom = (max(0, size - wanted) for size, wanted in zip(size_wh, wanted_wh, strict=True))
+    corners = [(0, bottom), (right, bottom), (0, 0), (right, 0)]
+    cover = [
+        sum(_overlap((x, y, x + wanted_wh[0], y + wanted_wh[1]), box) for box in outlines) for x, y in corners
+    ]
+    return corners[cover.index(min(cover))]
+
+
+def _legend_image(
+    counts: Mapping[int, int | None], names: Sequence[str], size: int, width: int
+) -> Image.Image:
+    chips, places, x, y = [], [], 0, 0
+    for class_id, number in sorted(counts.items()):
+        text = class_name(names, class_id)
+        chip = _chip(text if number is None else f"{number} {text}", colour(class_id), size)
+        if x and x + chip.width > width:
+            x, y = 0, y + chip.height + 1
+        chips.append(chip)
+        places.append((x, y))
+        x += chip.width + 1
+    across = max((place[0] + chip.width for place, chip in zip(places, chips, strict=True)), default=1)
+    image = Image.new("RGB", (min(across, width), y + (chips[0].height if chips else 1)), (255, 255, 255))
+    for chip, place in zip(chips, places, strict=True):
+        image.paste(chip, place)
+    return image
+
+
+def _scaled(image_bgr: NDArray[np.uint8], width: int) -> NDArray[np.uint8]:
+    height, had = check_image(image_bgr).shape[:2]
+    if had == width:
+        return image_bgr
+    how = cv2.INTER_AREA if width < had else cv2.INTER_CUBIC
+    return np.asarray(
+        cv2.resize(image_bgr, (width, max(1, round(height * width / had))), interpolation=how), np.uint8
+    )
+
+
+def _captioned(image_bgr: NDArray[np.uint8], caption: str, *, reserve: bool = False) -> NDArray[np.uint8]:
+    """The picture under a white strip with one line of text; `reserve` keeps the strip where there is none."""
+    if not caption and not reserve:
+        return image_bgr
+    strip = Image.new("RGB", (image_bgr.shape[1], 26), (255, 255, 255))
+    ImageDraw.Draw(strip).text((2, 3), caption, (40, 40, 40), _font(15))
+    return np.concatenate((_to_bgr(strip), image_bgr))
+
+
+def _to_bgr(image: Image.Image) -> NDArray[np.uint8]:
+    return np.ascontiguousarray(np.asarray(image, np.uint8)[:, :, ::-1])
