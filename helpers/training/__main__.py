@@ -1,12 +1,12 @@
-"""Train the bundled model: `python -m helpers.training --bccd FOLDER --out build/train`; run it again to go on."""
+"""Train the bundled model: `python -m helpers.training --bccd FOLDER --out FOLDER`; run it again to go on."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import logging
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import torch
@@ -16,16 +16,22 @@ from helpers.family import Tiny
 from helpers.network import build_network
 from helpers.training.batches import Batches, BatchRecipe
 from helpers.training.datasets import CELL_NAMES, Sample, Samples, read_voc
-from helpers.training.evaluation import evaluate, predictor
+from helpers.training.evaluation import evaluate
 from helpers.training.loop import TrainingConfig, train
 from helpers.training.loss import set_prior_bias
+from helpers.training.prediction import predictor
 from helpers.training.smears import draw_smear
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def arguments() -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m helpers.training", description=__doc__)
-    parser.add_argument("--bccd", type=Path, required=True, help="folder with JPEGImages, Annotations, train.txt, val.txt")
+    parser.add_argument(
+        "--bccd", type=Path, required=True, help="folder with JPEGImages, Annotations, train.txt, val.txt"
+    )
     parser.add_argument("--out", type=Path, default=Path("build/train"), help="folder of the run")
     parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument("--batch", type=int, default=8)
@@ -60,17 +66,27 @@ def main() -> int:
     )  # fmt: skip
     config = TrainingConfig(
         out=options.out, steps=options.steps, peak=options.peak, workers=options.workers, seed=options.seed,
-        warmup=min(200, options.steps // 10 + 1), evaluate_every=options.evaluate_every, evaluate_size=options.canvas,
+        warmup=min(200, options.steps // 10 + 1), evaluate_every=options.evaluate_every,
+        evaluate_size=options.canvas,
     )  # fmt: skip
     batches = Batches(recipe, training, _draw((640, 480)))
-    result = train(config, network, batches, [validation[index] for index in range(0, len(validation), 3)], options.stop_at)
-    weights = {name: value.half() if value.is_floating_point() else value for name, value in result.average.state_dict().items()}
+    result = train(
+        config,
+        network,
+        batches,
+        [validation[index] for index in range(0, len(validation), 3)],
+        options.stop_at,
+    )
+    weights = {
+        name: value.half() if value.is_floating_point() else value
+        for name, value in result.average.state_dict().items()
+    }
     save_checkpoint(Checkpoint(architecture, weights), options.out / "weights.safetensors")
     report = evaluate(predictor(result.average, options.canvas), validation, CELL_NAMES)
-    print(report.to_table())
     figures = {
         "steps": result.step, "seconds": round(result.seconds), "AP50": report.ap50, "AP": report.ap,
-        "AP75": report.ap75, "AP50_per_class": dict(report.ap50_per_class), "AP_per_class": dict(report.ap_per_class),
+        "AP75": report.ap75, "AP50_per_class": dict(report.ap50_per_class),
+        "AP_per_class": dict(report.ap_per_class),
     }  # fmt: skip
     (options.out / "report.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     return 0

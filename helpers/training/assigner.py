@@ -15,14 +15,25 @@ its own candidates only, so that the work is one table of `[T, L*A*3]` for the w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy, one_hot
 
-__all__ = ["AssignerConfig", "Assignment", "Candidates", "assign", "candidates", "decode_boxes", "flatten_levels"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = [
+    "AssignerConfig",
+    "Assignment",
+    "Candidates",
+    "assign",
+    "candidates",
+    "decode_boxes",
+    "flatten_levels",
+]
 
 
 @dataclass(frozen=True)
@@ -97,7 +108,8 @@ def flatten_levels(levels: Sequence[Tensor]) -> Tensor:
 def decode_boxes(raw_xywh: Tensor, cells_xy: Tensor, anchors_wh: Tensor, strides: Tensor) -> Tensor:
     """Turn raw box values `[...,4]` into `cx, cy, w, h` in pixels of the input.
 
-    >>> decode_boxes(torch.zeros(1, 4), torch.tensor([[2., 3.]]), torch.tensor([[10., 13.]]), torch.tensor([8.]))
+    >>> cell, anchor = torch.tensor([[2., 3.]]), torch.tensor([[10., 13.]])
+    >>> decode_boxes(torch.zeros(1, 4), cell, anchor, torch.tensor([8.]))
     tensor([[20., 28., 10., 13.]])
     """
     unit = raw_xywh.sigmoid()
@@ -203,7 +215,11 @@ def assign(
     """
     config = config or AssignerConfig()
     places = candidates(
-        [(int(level.shape[2]), int(level.shape[3])) for level in levels], targets, anchors_px, strides, config.max_ratio
+        [(int(level.shape[2]), int(level.shape[3])) for level in levels],
+        targets,
+        anchors_px,
+        strides,
+        config.max_ratio,
     )
     predictions = flatten_levels(levels).nan_to_num()
     class_count = predictions.shape[-1] - 5

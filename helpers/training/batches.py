@@ -1,17 +1,17 @@
 """Batches for training, each a function of its step number alone.
 
-Batch `i` is drawn from a generator seeded with `(seed, i)`, so a run that was interrupted goes on with exactly the
-batches it would have seen, and any number of worker processes give the same run.
+Batch `i` is drawn from a generator seeded with `(seed, i)`, so a run that was interrupted goes on with
+exactly the batches it would have seen, and any number of worker processes give the same run.
 
-Pictures are magnified as they will be at detection (`canvas` pixels for the longer side), and the network trains on
-smaller *windows* of that canvas: cheaper steps, cells of the right size. The last steps see whole pictures, letterboxed as
-at detection, without mosaics.
+Pictures are magnified as they will be at detection (`canvas` pixels for the longer side), and the network
+trains on smaller *windows* of that canvas: cheaper steps, cells of the right size. The last steps see whole
+pictures, letterboxed as at detection, without mosaics.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -20,6 +20,9 @@ from torch.utils.data import Dataset
 
 from helpers.training.augmentation import Jitter, collate, mosaic, single
 from helpers.training.datasets import Sample
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 __all__ = ["BatchRecipe", "Batches", "window"]
 
@@ -71,7 +74,9 @@ def window(sample: Sample, size: int, rng: np.random.Generator, min_kept: float 
     cut = np.clip(moved, 0, limit)
     before, after = ((box[:, 2:] - box[:, :2]) for box in (moved, cut))
     kept = (after.prod(1) >= min_kept * np.maximum(before.prod(1), 1e-9)) & (after.min(1, initial=1e9) >= 3)
-    return Sample.of(sample.image_bgr[top : top + size, left : left + size], cut[kept], sample.class_ids[kept])
+    return Sample.of(
+        sample.image_bgr[top : top + size, left : left + size], cut[kept], sample.class_ids[kept]
+    )
 
 
 class Batches(Dataset[tuple[Tensor, Tensor]]):
@@ -90,7 +95,9 @@ class Batches(Dataset[tuple[Tensor, Tensor]]):
         self, recipe: BatchRecipe, real: Sequence[Sample], draw: Callable[[int], Sample] | None = None
     ) -> None:
         if not len(real) and draw is None:
-            raise ValueError("real, draw: expected photographs or something that draws, got neither; pass one")
+            raise ValueError(
+                "real, draw: expected photographs or something that draws, got neither; pass one"
+            )
         self.recipe, self._real, self._draw = recipe, real, draw
         self._drawn: dict[int, Sample] = {}
 

@@ -1,7 +1,7 @@
 """Average precision of a detector on labelled pictures, by a maintained evaluator of the COCO protocol.
 
-`AP` is the mean over ten overlaps from 0.50 to 0.95, `AP50` and `AP75` are those at one overlap (Lin et al., "Microsoft
-COCO", arXiv:1405.0312). Small is under 32x32 pixels of the picture, large is over 96x96.
+`AP` is the mean over ten overlaps from 0.50 to 0.95, `AP50` and `AP75` are those at one overlap (Lin et al.,
+"Microsoft COCO", arXiv:1405.0312). Small is under 32x32 pixels of the picture, large is over 96x96.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import contextlib
 import io
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -20,9 +19,10 @@ import numpy.typing as npt
 from helpers.detections import Detections, iou_matrix
 
 if TYPE_CHECKING:
-    from torch import nn
+    from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["EvaluationReport", "Labelled", "evaluate", "predictor", "suppress"]
+
+__all__ = ["EvaluationReport", "Labelled", "evaluate"]
 
 Image = npt.NDArray[np.uint8]
 
@@ -108,7 +108,9 @@ def evaluate(
     if not len(annotations):
         raise ValueError("annotations: expected at least one picture, got none; check the list of pictures")
     found = [predict(annotation.image_bgr).sorted() for annotation in annotations]
-    truth = [Detections(each.boxes_xyxy, np.ones(len(each.class_ids)), each.class_ids) for each in annotations]
+    truth = [
+        Detections(each.boxes_xyxy, np.ones(len(each.class_ids)), each.class_ids) for each in annotations
+    ]
     scores = _coco(truth, found, annotations, len(class_names))
     precision, recall = _rates(truth, [each.above(score_threshold) for each in found])
     present = sorted({int(index) for each in truth for index in each.class_ids})
@@ -123,7 +125,10 @@ def evaluate(
 
 
 def _coco(
-    truth: Sequence[Detections], found: Sequence[Detections], annotations: Sequence[Labelled], class_count: int
+    truth: Sequence[Detections],
+    found: Sequence[Detections],
+    annotations: Sequence[Labelled],
+    class_count: int,
 ) -> Callable[..., float]:
     """Evaluate; returns a function that reads one mean from the evaluator's table of precisions."""
     from faster_coco_eval import COCO, COCOeval_faster
@@ -139,7 +144,9 @@ def _coco(
     with contextlib.redirect_stdout(io.StringIO()):
         ground = COCO({"images": images, "annotations": labels, "categories": categories, "info": {}})
         # The evaluator refuses an empty list of results; a box outside every picture changes no precision.
-        nothing = [{"image_id": 0, "category_id": 0, "bbox": [-9.0, -9.0, 1.0, 1.0], "score": 0.0, "area": 1.0}]
+        nothing = [
+            {"image_id": 0, "category_id": 0, "bbox": [-9.0, -9.0, 1.0, 1.0], "score": 0.0, "area": 1.0}
+        ]
         run = COCOeval_faster(ground, ground.loadRes(results or nothing), "bbox", print_function=_quiet)
         run.params.maxDets = [1, 10, 300]
         run.evaluate()
@@ -148,7 +155,9 @@ def _coco(
     areas = {"all": 0, "small": 1, "medium": 2, "large": 3}
 
     def mean(category: int | None = None, iou: float | None = None, area: str = "all") -> float:
-        overlaps = slice(None) if iou is None else slice(round((iou - 0.5) / 0.05), round((iou - 0.5) / 0.05) + 1)
+        overlaps = (
+            slice(None) if iou is None else slice(round((iou - 0.5) / 0.05), round((iou - 0.5) / 0.05) + 1)
+        )
         classes = slice(None) if category is None else slice(category, category + 1)
         values = table[overlaps, :, classes, areas[area], -1]
         values = values[values > -1]
@@ -170,7 +179,13 @@ def _rows(pictures: Sequence[Detections]) -> list[dict[str, Any]]:
         ):
             box = [x0, y0, x1 - x0, y1 - y0]
             rows.append(
-                {"image_id": number, "category_id": class_id, "bbox": box, "score": score, "area": box[2] * box[3]}
+                {
+                    "image_id": number,
+                    "category_id": class_id,
+                    "bbox": box,
+                    "score": score,
+                    "area": box[2] * box[3],
+                }
             )
     return rows
 
@@ -187,51 +202,7 @@ def _rates(truth: Sequence[Detections], found: Sequence[Detections]) -> tuple[fl
                 hits += 1
                 iou[:, best] = 0
     seen_count, expected_count = (sum(len(each) for each in group) for group in (found, truth))
-    return hits / seen_count if seen_count else math.nan, hits / expected_count if expected_count else math.nan
-
-
-def suppress(
-    predictions: npt.NDArray[np.float32], score_threshold: float = 0.001, iou_threshold: float = 0.65, limit: int = 300
-) -> Detections:
-    """Class-aware non-maximum suppression of one picture's decoded predictions `[N,5+C]`, best class only.
-
-    >>> row = [20, 20, 10, 10, 0.9, 1.0, 0.0]
-    >>> len(suppress(np.array([row, row, [60, 20, 10, 10, 0.9, 1.0, 0.0]], np.float32)))
-    2
-    """
-    class_ids = predictions[:, 5:].argmax(1) if predictions.shape[1] > 5 else np.zeros(len(predictions), np.int64)
-    scores = predictions[:, 4] * (predictions[:, 5:].max(1, initial=0) if predictions.shape[1] > 6 else 1)
-    order = np.argsort(-scores, kind="stable")[:2000]
-    order = order[scores[order] > score_threshold]
-    half = predictions[order, 2:4] / 2
-    boxes = np.concatenate([predictions[order, :2] - half, predictions[order, :2] + half], axis=1)
-    class_ids, scores = class_ids[order], scores[order]
-    overlapping = (iou_matrix(boxes, boxes) > iou_threshold) & (class_ids[:, None] == class_ids[None, :])
-    kept: list[int] = []
-    alive = np.ones(len(order), bool)
-    for index in range(len(order)):
-        if alive[index]:
-            kept.append(index)
-            alive &= ~overlapping[index]
-    kept = kept[:limit]
-    return Detections(boxes[kept], scores[kept], class_ids[kept])
-
-
-def predictor(
-    network: nn.Module, size: int = 640, score_threshold: float = 0.001, iou_threshold: float = 0.65
-) -> Callable[[Image], Detections]:
-    """A function that runs a network on one picture, letterboxed to `size`: what `evaluate` takes."""
-    import torch
-
-    from helpers.images import letterbox, to_tensor
-
-    def predict(image_bgr: Image) -> Detections:
-        boxed = letterbox(image_bgr, (size, size))
-        with torch.inference_mode():
-            decoded = network(torch.from_numpy(to_tensor(boxed.image_bgr)))
-        found = suppress(decoded[0].float().numpy(), score_threshold, iou_threshold)
-        height, width = image_bgr.shape[:2]
-        boxes = boxed.boxes_to_picture(found.boxes_xyxy)
-        return Detections(boxes, found.scores, found.class_ids).clipped((width, height))
-
-    return predict
+    return (
+        hits / seen_count if seen_count else math.nan,
+        hits / expected_count if expected_count else math.nan,
+    )

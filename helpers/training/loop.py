@@ -1,18 +1,16 @@
 """The training loop: resumable, one process, made for a machine with two cores and no GPU.
 
-`train` runs a fixed number of steps. Everything that a step depends on is the step number, the weights, their average and the
-optimiser's memory; all of it goes into `state.pt` now and then, and a run that finds such a file goes on from it.
+`train` runs a fixed number of steps. Everything that a step depends on is the step number, the weights,
+their average and the optimiser's memory; all of it goes into `state.pt` now and then, and a run that finds
+such a file goes on from it.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
@@ -21,10 +19,14 @@ from torch.nn.utils import clip_grad_norm_
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from helpers.training.loss import LossConfig, LossParts, detection_loss
+from helpers.training.config import TrainingConfig
+from helpers.training.loss import LossParts, detection_loss
 from helpers.training.schedule import Average, learning_rate
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
     from torch.utils.data import Dataset
 
     from helpers.family import Architecture
@@ -45,45 +47,6 @@ class TrainableNetwork(Protocol):
     def levels(self, images_nchw: Tensor) -> tuple[Tensor, ...]:
         """Raw logits `[B,A,H,W,5+C]` of each level, smallest stride first."""
         ...
-
-
-@dataclass(frozen=True)
-class TrainingConfig:
-    """How to train.
-
-    Attributes:
-        out: folder of `state.pt` and `history.jsonl`.
-        steps: number of optimiser steps.
-        peak: highest learning rate.
-        warmup: steps until it is reached.
-        weight_decay: of weights with more than one dimension.
-        decay: of the average of the weights.
-        clip: largest norm of the gradient.
-        autocast: forward pass in bfloat16.
-        workers: processes that prepare batches; 0 prepares them in the loop.
-        log_every, save_every, evaluate_every: in steps.
-        evaluate_size: input size of the running evaluation.
-        progress: show a bar.
-        seed: of the weights' initial values.
-        loss: gains.
-    """
-
-    out: Path
-    steps: int = 6000
-    peak: float = 0.002
-    warmup: int = 200
-    weight_decay: float = 0.01
-    decay: float = 0.998
-    clip: float = 10.0
-    autocast: bool = True
-    workers: int = 1
-    log_every: int = 20
-    save_every: int = 250
-    evaluate_every: int = 500
-    evaluate_size: int = 640
-    progress: bool = True
-    seed: int = 0
-    loss: LossConfig = field(default_factory=LossConfig)
 
 
 @dataclass(frozen=True)
@@ -145,7 +108,9 @@ def _load(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     ahead = 4 if workers else None
     return iter(
-        DataLoader(batches, batch_size=None, sampler=range(start, stop), num_workers=workers, prefetch_factor=ahead)
+        DataLoader(
+            batches, batch_size=None, sampler=range(start, stop), num_workers=workers, prefetch_factor=ahead
+        )
     )
 
 
@@ -180,7 +145,9 @@ class _Run:
             levels = network.levels(images_nchw)
         parts = detection_loss(levels, targets, self.anchors_px, self.architecture.strides, config.loss)
         if not bool(parts.total.isfinite()):
-            message = f"loss: expected a finite value, got {parts.total.item()} at step {self.step}; lower `peak`"
+            message = (
+                f"loss: expected a finite value, got {parts.total.item()} at step {self.step}; lower `peak`"
+            )
             raise TrainingError(message)
         self.optimiser.zero_grad(set_to_none=True)
         parts.total.backward()  # type: ignore[no-untyped-call]
@@ -198,24 +165,35 @@ class _Run:
     def _skip(self) -> None:
         self.skipped += 1
         if self.skipped >= 10:
-            message = f"gradient: expected finite values, got none in 10 steps up to {self.step}; lower `peak`"
+            message = (
+                f"gradient: expected finite values, got none in 10 steps up to {self.step}; lower `peak`"
+            )
             raise TrainingError(message)
 
     def log(self, parts: LossParts) -> None:
         """Append the losses to the history."""
         rounded = {name: round(getattr(parts, name), 5) for name in ("box", "objectness", "classes")}
-        self._append({"step": self.step, **rounded, "positives": parts.positives, "seconds": round(self.seconds, 1)})
+        self._append(
+            {"step": self.step, **rounded, "positives": parts.positives, "seconds": round(self.seconds, 1)}
+        )
 
     def evaluate(self) -> None:
         """Append the averaged network's precision on the validation pictures to the history."""
         if not self.validation:
             return
-        from helpers.training.evaluation import evaluate, predictor
+        from helpers.training.evaluation import evaluate
+        from helpers.training.prediction import predictor
 
         predict = predictor(self.average.network, self.config.evaluate_size)
         report = evaluate(predict, self.validation, self.architecture.names)
-        self._append({"step": self.step, "AP": round(report.ap, 4), "AP50": round(report.ap50, 4),
-                      "AP50_per_class": {name: round(value, 4) for name, value in report.ap50_per_class.items()}})
+        self._append(
+            {
+                "step": self.step,
+                "AP": round(report.ap, 4),
+                "AP50": round(report.ap50, 4),
+                "AP50_per_class": {name: round(value, 4) for name, value in report.ap50_per_class.items()},
+            }
+        )
 
     def _append(self, entry: dict[str, object]) -> None:
         with self.history.open("a", encoding="utf-8") as file:
@@ -234,7 +212,7 @@ class _Run:
         }
         temporary = self.state.with_suffix(".tmp")
         torch.save(state, temporary)
-        os.replace(temporary, self.state)
+        temporary.replace(self.state)
 
     def resume(self) -> None:
         """Go on from the state in the folder, if there is one; the history is cut back to it."""
@@ -243,7 +221,8 @@ class _Run:
             return
         state = torch.load(self.state, weights_only=True)
         if state["config"] != self._fingerprint():
-            message = f"out: {self.state} belongs to another configuration, {state['config']}; remove it or choose another"
+            found = f"{self.state} of another configuration, {state['config']}"
+            message = f"out: expected an empty folder or this run's state, got {found}; choose another folder"
             raise TrainingError(message)
         self.network.load_state_dict(state["network"])
         self.average.network.load_state_dict(state["average"])
@@ -257,5 +236,7 @@ class _Run:
     def _fingerprint(self) -> str:
         """The part of the configuration that the weights depend on."""
         ignored = {"out", "workers", "log_every", "save_every", "evaluate_every", "evaluate_size", "progress"}
-        values = {name: value for name, value in dataclasses.asdict(self.config).items() if name not in ignored}
+        values = {
+            name: value for name, value in dataclasses.asdict(self.config).items() if name not in ignored
+        }
         return json.dumps(values, sort_keys=True)

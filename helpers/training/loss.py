@@ -1,24 +1,28 @@
 """The three losses of an anchor-based detector: box, objectness, class.
 
 * **Box**: 1 - CIoU of the assigned predictions (Zheng et al., "Distance-IoU Loss", arXiv:1911.08287).
-* **Objectness**: every prediction of the picture is asked "is something here?"; the right answer of an assigned
-  one is its present overlap with its object, of every other one 0. The finest level has most cells, hence the balance.
+* **Objectness**: every prediction of the picture is asked "is something here?"; the right answer of an
+  assigned one is its present overlap with its object, of every other one 0. The finest level has most
+  cells, hence the balance.
 * **Class**: one yes/no question per class, of the assigned predictions.
 
-The gains are the published ones of YOLOv7-tiny (box 0.05, objectness 0.7 at 640 px); the class gain is a choice.
+The gains are the published ones (box 0.05, objectness 0.7 at 640 px); the class gain is a choice.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, one_hot
 
 from helpers.training.assigner import AssignerConfig, Assignment, assign, decode_boxes, flatten_levels
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["LossConfig", "LossParts", "complete_iou", "detection_loss", "set_prior_bias"]
 
@@ -68,11 +72,15 @@ def complete_iou(first_cxcywh: Tensor, second_cxcywh: Tensor) -> Tensor:
     """
     first_low, first_high = _corners(first_cxcywh)
     second_low, second_high = _corners(second_cxcywh)
-    shared = (torch.minimum(first_high, second_high) - torch.maximum(first_low, second_low)).clamp(min=0).prod(-1)
+    shared = (
+        (torch.minimum(first_high, second_high) - torch.maximum(first_low, second_low)).clamp(min=0).prod(-1)
+    )
     union = first_cxcywh[:, 2:].prod(-1) + second_cxcywh[:, 2:].prod(-1) - shared
     iou = shared / union.clamp(min=1e-7)
     around = torch.maximum(first_high, second_high) - torch.minimum(first_low, second_low)
-    apart = (first_cxcywh[:, :2] - second_cxcywh[:, :2]).square().sum(-1) / around.square().sum(-1).clamp(min=1e-7)
+    apart = (first_cxcywh[:, :2] - second_cxcywh[:, :2]).square().sum(-1) / around.square().sum(-1).clamp(
+        min=1e-7
+    )
     angles = [torch.atan(box[:, 2] / box[:, 3].clamp(min=1e-7)) for box in (first_cxcywh, second_cxcywh)]
     aspect = (4 / math.pi**2) * (angles[0] - angles[1]).square()
     with torch.no_grad():
@@ -92,8 +100,12 @@ def _mean_per_level(values: Tensor, level_ids: Tensor, level_count: int) -> Tens
     return (values / size[level_ids]).sum()
 
 
-def _objectness(predictions: Tensor, wanted: Tensor, sizes: Sequence[int], balance: Sequence[float]) -> Tensor:
-    pieces = zip(predictions.split(list(sizes), dim=1), wanted.split(list(sizes), dim=1), balance, strict=True)
+def _objectness(
+    predictions: Tensor, wanted: Tensor, sizes: Sequence[int], balance: Sequence[float]
+) -> Tensor:
+    pieces = zip(
+        torch.split(predictions, list(sizes), 1), torch.split(wanted, list(sizes), 1), balance, strict=True
+    )
     parts = [weight * binary_cross_entropy_with_logits(logit, goal) for logit, goal, weight in pieces]
     return torch.stack(parts).sum()
 
@@ -127,10 +139,13 @@ def detection_loss(
     """
     config = config or LossConfig()
     if len(config.balance) != len(levels):
-        message = f"balance: expected {len(levels)} weights, one per level, got {len(config.balance)}; pass {len(levels)}"
+        got = f"got {len(config.balance)}; pass {len(levels)}"
+        message = f"balance: expected {len(levels)} weights, one per level, {got}"
         raise ValueError(message)
     anchors_px = anchors_px.float()
-    pairs = assignment or assign(levels, targets, anchors_px, strides, config.assigner)
+    pairs = assignment
+    if pairs is None:
+        pairs = assign(levels, targets, anchors_px, strides, config.assigner)
     predictions = flatten_levels(levels)
     batch, _, width = predictions.shape
     positive = predictions.reshape(-1, width)[pairs.flat]
@@ -153,7 +168,7 @@ def detection_loss(
 
 @torch.no_grad()
 def set_prior_bias(network: nn.Module, class_count: int, anchor_count: int = 3, prior: float = 0.01) -> int:
-    """Start the detection heads at "almost nothing is here", so that the first steps are not spent on background.
+    """Start the detection heads at "almost nothing is here", so that no step is spent on learning that.
 
     The heads are the convolutions with a bias and `anchor_count * (5 + class_count)` outputs
     (Lin et al., "Focal Loss for Dense Object Detection", arXiv:1708.02002, section 3.3).
@@ -168,9 +183,15 @@ def set_prior_bias(network: nn.Module, class_count: int, anchor_count: int = 3, 
     1
     """
     outputs = anchor_count * (5 + class_count)
-    heads = [m for m in network.modules() if isinstance(m, nn.Conv2d) and m.bias is not None and m.out_channels == outputs]
+    heads = [
+        m
+        for m in network.modules()
+        if isinstance(m, nn.Conv2d) and m.bias is not None and m.out_channels == outputs
+    ]
     if not heads:
-        message = f"network: expected convolutions with a bias and {outputs} outputs, got none; check class_count"
+        message = (
+            f"network: expected convolutions with a bias and {outputs} outputs, got none; check class_count"
+        )
         raise ValueError(message)
     for head in heads:
         values = torch.zeros(anchor_count, 5 + class_count)

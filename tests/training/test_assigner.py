@@ -57,7 +57,9 @@ def slow_assign(levels: list[torch.Tensor], targets: torch.Tensor) -> dict[tuple
                     box += [(2 * u[2]) ** 2 * aw, (2 * u[3]) ** 2 * ah]
                     iou = slow_iou(box, [cx, cy, w, h])
                     probabilities = [math.sqrt(u[4] * value) for value in u[5:]]
-                    cost = sum(-math.log(p if c == int(label) else 1 - p) for c, p in enumerate(probabilities))
+                    cost = sum(
+                        -math.log(p if c == int(label) else 1 - p) for c, p in enumerate(probabilities)
+                    )
                     options.append((cost - 3 * math.log(iou + 1e-8), iou, place))
         best = sorted((iou for _, iou, _ in options), reverse=True)[:10]
         for cost, _, place in sorted(options)[: max(int(sum(best)), 1)]:
@@ -94,8 +96,8 @@ def test_what_it_says_about_a_pair_belongs_together() -> None:
     levels, targets = make_levels(2, 3, 5), make_targets(30, 2, 5)
     pairs = assign(levels, targets, ANCHORS, STRIDES)
     for place, level, cell, anchor, stride, target in zip(
-        places(levels, pairs.flat), pairs.level_ids.tolist(), pairs.cells_xy.tolist(), pairs.anchors_wh.tolist(),
-        pairs.strides.tolist(), pairs.target_ids.tolist(), strict=True,
+        places(levels, pairs.flat), pairs.level_ids.tolist(), pairs.cells_xy.tolist(),
+        pairs.anchors_wh.tolist(), pairs.strides.tolist(), pairs.target_ids.tolist(), strict=True,
     ):  # fmt: skip
         assert place[0] == level
         assert place[1] == targets[target, 0]
@@ -118,7 +120,9 @@ def test_what_it_says_about_a_pair_belongs_together() -> None:
 def test_candidate_cells(centre: tuple[float, float], cells: set[tuple[int, int]]) -> None:
     target = torch.tensor([[0.0, 0.0, *centre, 10.0, 10.0]])
     found = candidates([(8, 8)], target, torch.tensor([[[10.0, 10.0]]]), (8,))
-    assert {tuple(map(int, xy)) for xy, ok in zip(found.cells_xy[0], found.valid[0], strict=True) if ok} == cells
+    assert {
+        tuple(map(int, xy)) for xy, ok in zip(found.cells_xy[0], found.valid[0], strict=True) if ok
+    } == cells
 
 
 @pytest.mark.parametrize(("side", "fits"), [(2.4, False), (2.6, True), (39.0, True), (40.0, False)])
@@ -141,7 +145,8 @@ def test_iou_weight_decides_between_overlap_and_class() -> None:
     target = torch.tensor([[0.0, 0.0, 4.0, 4.0, 8.0, 8.0]])
     anchors = torch.tensor([[[8.0, 5.0], [8.0, 8.0]]])
     chosen = [
-        assign([level], target, anchors, (8,), AssignerConfig(iou_weight=weight)).flat.tolist() for weight in (0.1, 30.0)
+        assign([level], target, anchors, (8,), AssignerConfig(iou_weight=weight)).flat.tolist()
+        for weight in (0.1, 30.0)
     ]
     assert chosen == [[0], [1]]
 

@@ -79,7 +79,9 @@ def test_gradient_stays_off_what_was_not_assigned() -> None:
 def test_every_level_counts_the_same_however_many_positives() -> None:
     pairs = assign(make_levels(), TARGETS, ANCHORS, STRIDES)
     assert set(pairs.level_ids.tolist()) == {0, 1}
-    parts = detection_loss(make_levels(value=-60.0), TARGETS, ANCHORS, STRIDES, LossConfig(balance=(0, 0)), pairs)
+    parts = detection_loss(
+        make_levels(value=-60.0), TARGETS, ANCHORS, STRIDES, LossConfig(balance=(0, 0)), pairs
+    )
     assert 0.1 <= parts.box <= 0.2  # 0.05 * (1 - CIoU) of no overlap, once per level
 
 
