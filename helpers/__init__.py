@@ -54,7 +54,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - the hook of PEP 562 stands for values of any type
+def __getattr__(name: str) -> Any:
     """Load one of the main names from its module on first use."""
     if name not in _HOME_OF_NAME:
         raise AttributeError(f"module 'helpers' has no attribute {name!r}; main names: {', '.join(__all__)}")

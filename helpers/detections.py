@@ -6,12 +6,15 @@ Boxes are corners `x0, y0, x1, y1` in pixels, the origin at the picture's upper 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["Detections", "class_name", "iou_matrix", "match"]
 
@@ -26,7 +29,7 @@ class Detections:
         class_ids: `int64[n]`, 0 or more.
 
     Raises:
-        ValueError: a wrong shape, unequal lengths, a value that is not finite, or a class that is no whole number.
+        ValueError: wrong shapes, unequal lengths, values that are not finite, classes that are no whole numbers.
 
     >>> found = Detections([[10, 20, 30, 60]], [0.9], [1])
     >>> len(found), found.boxes_xyxy.dtype, found.summary(["RBC", "WBC"])
@@ -78,7 +81,7 @@ class Detections:
 
     @classmethod
     def from_rows(cls, rows: ArrayLike) -> Detections:
-        """Read rows `[n, 6]` of `x0, y0, x1, y1, score, class`; rows with score 0 are padding and are dropped.
+        """Read rows `[n, 6]` of `x0, y0, x1, y1, score, class`; rows with score 0 are padding.
 
         >>> len(Detections.from_rows([[0, 0, 9, 9, 0.5, 2], [0, 0, 0, 0, 0, 0]]))
         1
@@ -113,12 +116,14 @@ class Detections:
         pairs = ("boxes_xyxy", "scores", "class_ids")
         return all(np.array_equal(getattr(self, name), getattr(other, name)) for name in pairs)
 
+    __hash__ = None  # type: ignore[assignment]  # compared by its arrays, so not a key
+
     def above(self, score: float) -> Detections:
         """The boxes that score more than `score`."""
         return self[self.scores > score]
 
     def sorted(self) -> Detections:
-        """Best score first; ties by class, then by corners, so that the order is the same on every machine."""
+        """Best score first; ties by class, then by corners, so that the order is the same everywhere."""
         keys = (*self.boxes_xyxy.T[::-1], self.class_ids, -self.scores)
         return self[np.lexsort(keys)]
 
@@ -141,7 +146,7 @@ class Detections:
         return ", ".join(f"{count} {class_name(names, index)}" for index, count in counts) or "nothing found"
 
     def to_table(self, names: Sequence[str] = (), limit: int | None = None) -> str:
-        """A text table, best score first, rounded to hundredths and whole pixels; `limit` cuts it and says so."""
+        """A text table, best score first, rounded to hundredths and pixels; `limit` cuts it and says so."""
         best = self.sorted()
         rows = [("class", "score", "x0", "y0", "x1", "y1")]
         for box, score, index in list(zip(best.boxes_xyxy, best.scores, best.class_ids, strict=True))[:limit]:

@@ -6,11 +6,10 @@ Two output forms are understood: `[M, 7]` of the end-to-end graph (batch, x0, y0
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +19,9 @@ from helpers.drawing import draw
 from helpers.images import ImageError, Letterbox, check_image, find_images, letterbox, load_image, to_tensor
 from helpers.session import DetectorError, open_session, read_metadata
 from helpers.video import frame_rate, read_frames, write_video
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
 
 __all__ = ["Detector", "DetectorError", "PictureResult"]
 
@@ -110,8 +112,8 @@ class Detector:
         finished = isinstance(args, dict) and args.get("nms") is True
         if len(shape) == 3 and not finished and (shape[2] != 6 or shape[1] in _anchor_counts(self.size_wh)):
             raise DetectorError(
-                f"{self._label}: its output {got} is raw predictions, before NMS; run helpers.patches.nms.add_nms "
-                "and then helpers.patches.ultralytics.to_ultralytics on it first"
+                f"{self._label}: its output {got} is raw predictions, before NMS; run first "
+                "helpers.patches.nms.add_nms and then helpers.patches.ultralytics.to_ultralytics on it"
             )
         if (len(shape), shape[-1:]) not in ((2, [7]), (3, [6])):
             raise DetectorError(f"{self._label}: expected one output, [M, 7] or [B, slots, 6], got {got}")
@@ -134,12 +136,12 @@ class Detector:
         batch_size: int = 1,
         on_error: Literal["raise", "record"] = "raise",
     ) -> Iterator[PictureResult]:
-        """Go through a file, a folder, a glob pattern, an array, or a list of files and arrays, one result each.
+        """Go through a file, a folder, a glob pattern, an array, or a list of files and arrays.
 
         Args:
             source: what to look at; folders are read in natural order (`img2` before `img10`).
-            batch_size: pictures per run of the graph, where its batch dimension is free; otherwise the graph's own.
-            on_error: "record" hands a picture that cannot be read on as a result with `error` set, and goes on.
+            batch_size: pictures per run of the graph where its batch dimension is free.
+            on_error: "record" makes a picture that cannot be read a result with `error` set, and goes on.
         """
         if on_error not in ("raise", "record"):
             raise ValueError(f'on_error: expected "raise" or "record", got {on_error!r}')

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import zip_longest
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from helpers.detections import Detections, class_name
 from helpers.images import check_image
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from numpy.typing import NDArray
 
 __all__ = ["colour", "draw", "encode_jpeg", "grid", "legend", "show", "side_by_side"]
 
@@ -45,9 +49,9 @@ def draw(
 ) -> NDArray[np.uint8]:
     """Draw boxes and labels on a copy of a picture.
 
-    A label is a chip with the class and, with `scores`, the score in per cent; it stays inside the picture and clear
-    of other labels where there is room. In a crowd (more than 12 boxes) the frequent classes are told by colour, and
-    a legend in the emptiest corner names and counts all of them.
+    A label is a chip with the class and, with `scores`, the score in per cent; it stays inside the picture,
+    and clear of other labels where there is room. In a crowd (more than 12 boxes) the frequent classes are
+    told by colour, and a legend in the emptiest corner names and counts all of them.
 
     >>> blank = np.full((60, 80, 3), 255, np.uint8)
     >>> drawn = draw(blank, Detections([[10, 20, 50, 50]], [0.9], [0]), ["cell"])
@@ -84,7 +88,7 @@ def draw(
 def legend(
     names: Sequence[str], counts: Mapping[int, int] | None = None, *, font_size: int = 16, width: int = 640
 ) -> NDArray[np.uint8]:
-    """A strip of chips, one a class, in rows of at most `width` pixels; with `counts`, `class id → number of boxes`."""
+    """A strip of chips, one a class, at most `width` pixels wide; `counts` is class id → number of boxes."""
     shown: Mapping[int, int | None] = counts if counts is not None else dict.fromkeys(range(len(names)))
     return _to_bgr(_legend_image(shown, names, font_size, width))
 
@@ -97,7 +101,7 @@ def grid(
     cell_width: int = 320,
     gap: int = 6,
 ) -> NDArray[np.uint8]:
-    """Lay pictures out on white, row by row, each scaled to `cell_width` pixels, with an optional caption above.
+    """Lay pictures out on white, row by row, each `cell_width` pixels wide, with a caption above.
 
     >>> grid([np.zeros((10, 20, 3), np.uint8)] * 3, columns=2, cell_width=20, gap=2).shape
     (22, 42, 3)
@@ -176,9 +180,7 @@ def _font_size(width: int, height: int) -> int:
 def _font(size: int) -> ImageFont.FreeTypeFont:
     font = ImageFont.load_default(size)
     if not isinstance(font, ImageFont.FreeTypeFont):
-        raise ImportError(
-            "Pillow was built without FreeType, so it has no scalable font; install Pillow's own wheel"
-        )
+        raise ImportError("Pillow lacks FreeType, so it has no scalable font; install Pillow's own wheel")  # noqa: TRY004
     return font
 
 
@@ -259,7 +261,7 @@ def _scaled(image_bgr: NDArray[np.uint8], width: int) -> NDArray[np.uint8]:
 
 
 def _captioned(image_bgr: NDArray[np.uint8], caption: str, *, reserve: bool = False) -> NDArray[np.uint8]:
-    """The picture under a white strip with one line of text; `reserve` keeps the strip where there is none."""
+    """The picture under a white strip with a line of text; `reserve` keeps the strip without one."""
     if not caption and not reserve:
         return image_bgr
     strip = Image.new("RGB", (image_bgr.shape[1], 26), (255, 255, 255))

@@ -5,16 +5,20 @@ Pictures are `uint8[H, W, 3]` in OpenCV's channel order: blue, green, red.
 
 from __future__ import annotations
 
+import glob
 import os
 import re
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from glob import glob, has_magic
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
     "ImageError",
@@ -40,8 +44,8 @@ class ImageError(ValueError):
 def load_image(path: str | Path) -> NDArray[np.uint8]:
     """Read a picture file as `image_bgr` `uint8[H, W, 3]`.
 
-    The EXIF orientation is applied; grey, palette, 16-bit and transparent pictures are brought to the same form
-    (transparency is dropped, 16 bits keep the upper 8). The pixels are those that OpenCV, and so Ultralytics, reads.
+    The EXIF orientation is applied; grey, palette, 16-bit and transparent pictures are brought to the same
+    form (transparency is dropped, 16 bits keep the upper 8), as OpenCV, and so Ultralytics, reads them.
 
     Raises:
         ImageError: the file is missing, empty, cut short, or no picture; the message says what was found.
@@ -94,7 +98,7 @@ def _describe(head: bytes, size: int) -> str:
 
 
 def save_image(path: str | Path, image_bgr: NDArray[np.uint8], *, quality: int = 90) -> Path:
-    """Write `image_bgr` `uint8[H, W, 3]`; the suffix picks the format, `quality` is JPEG's. Makes missing folders.
+    """Write `image_bgr` `uint8[H, W, 3]`; the suffix picks the format, `quality` is JPEG's. Makes folders.
 
     Raises:
         ImageError: the array is no picture, or OpenCV writes no such format.
@@ -152,7 +156,7 @@ class Letterbox:
 
     @property
     def scale_xy(self) -> tuple[float, float]:
-        """Input pixels per picture pixel; the axes differ a little, because each side is rounded to whole pixels."""
+        """Input pixels per picture pixel; the axes differ a little: each side is rounded to whole pixels."""
         return self.content_wh[0] / self.picture_wh[0], self.content_wh[1] / self.picture_wh[1]
 
     @property
@@ -170,7 +174,7 @@ class Letterbox:
         """Boxes `[n, 4]` in picture pixels → the same boxes in input pixels."""
         boxes = np.asarray(boxes_xyxy, np.float64).reshape(-1, 4)
         scaled = boxes * (*self.scale_xy, *self.scale_xy)
-        return np.asarray(scaled + (*self.pad_xy, *self.pad_xy), np.float32)
+        return np.asarray(np.add(scaled, (*self.pad_xy, *self.pad_xy)), np.float32)
 
 
 def letterbox(image_bgr: NDArray[np.uint8], size_wh: tuple[int, int]) -> Letterbox:
@@ -221,10 +225,9 @@ def find_images(source: str | Path | Iterable[str | Path]) -> list[Path]:
             (p for p in Path(source).iterdir() if p.suffix.lower() in IMAGE_SUFFIXES), key=_natural
         )
         where = f"folder {source}"
-    elif not Path(source).exists() and has_magic(str(source)):
-        paths = sorted(
-            (Path(p) for p in glob(str(source), recursive=True) if Path(p).is_file()), key=_natural
-        )
+    elif not Path(source).exists() and glob.has_magic(str(source)):
+        found = glob.glob(str(source), recursive=True)  # noqa: PTH207 - Path.glob takes no absolute pattern
+        paths = sorted((Path(name) for name in found if Path(name).is_file()), key=_natural)
         where = f"pattern {source}"
     else:
         return [Path(source)]

@@ -1,8 +1,8 @@
 """Look at a graph in Netron inside the notebook, or as a drawing where Netron cannot be reached.
 
-Netron is a small web server on this machine, shown in a frame. That works in JupyterLab on your own computer. In
-Colab, on a JupyterHub, in VS Code over a remote connection, and without a screen, `localhost` of the browser is
-another machine: there the drawing of `helpers.graph.to_svg` stands in.
+Netron is a small web server on this machine, shown in a frame. That works in JupyterLab on your own computer.
+In Colab, on a JupyterHub, in VS Code over a remote connection, and without a screen, the browser's `localhost`
+is another machine: there the drawing of `helpers.graph` stands in.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def view(path: str | Path, *, height: int = 600) -> None:
     Raises:
         FileNotFoundError: there is no such file.
     """
-    from IPython.display import SVG, IFrame, display
+    from IPython.display import IFrame, display
 
     path = Path(path)
     if not path.is_file():
@@ -66,9 +66,8 @@ def view(path: str | Path, *, height: int = 600) -> None:
 
         from helpers.graph import to_svg
 
-        drawing = SVG(data=to_svg(onnx.load(path, load_external_data=False)))  # type: ignore[no-untyped-call]
-        text = f"<graph of {path.name}; Netron: {reason}>"
-        bundle = {"image/svg+xml": drawing.data, "text/plain": text}
+        drawing = to_svg(onnx.load(path, load_external_data=False))
+        bundle = {"image/svg+xml": drawing, "text/plain": f"<graph of {path.name}; no Netron: {reason}>"}
         display(bundle, raw=True)  # type: ignore[no-untyped-call]
         return
     import netron

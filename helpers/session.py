@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ast
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import onnxruntime
 
 __all__ = ["DetectorError", "open_session", "read_metadata"]
@@ -62,7 +63,7 @@ def open_session(
         raise DetectorError(f"{label}: ONNX Runtime cannot load it as an ONNX graph: {error}") from error
     if providers is not None and session.get_providers()[0] != wanted[0]:
         raise DetectorError(
-            f"providers: {wanted[0]} was asked for, but ONNX Runtime fell back to {session.get_providers()[0]}; "
+            f"providers: asked for {wanted[0]}, but ONNX Runtime fell back to {session.get_providers()[0]}; "
             "check the NVIDIA driver, CUDA and cuDNN, or use providers='cpu'"
         )
     return session
