@@ -29,7 +29,7 @@ class Detections:
         class_ids: `int64[n]`, 0 or more.
 
     Raises:
-        ValueError: wrong shapes, unequal lengths, values that are not finite, classes that are no whole numbers.
+        ValueError: wrong shapes, unequal lengths, values not finite, classes that are no whole numbers.
 
     >>> found = Detections([[10, 20, 30, 60]], [0.9], [1])
     >>> len(found), found.boxes_xyxy.dtype, found.summary(["RBC", "WBC"])

@@ -1,8 +1,8 @@
 """Look at a graph in Netron inside the notebook, or as a drawing where Netron cannot be reached.
 
 Netron is a small web server on this machine, shown in a frame. That works in JupyterLab on your own computer.
-In Colab, on a JupyterHub, in VS Code over a remote connection, and without a screen, the browser's `localhost`
-is another machine: there the drawing of `helpers.graph` stands in.
+In Colab, on a JupyterHub, in VS Code over a remote connection, and without a screen, `localhost` is another
+machine for the browser: there the drawing of `helpers.graph` stands in.
 """
 
 from __future__ import annotations
@@ -46,12 +46,14 @@ def why_not_netron(environment: Mapping[str, str] | None = None) -> str:
     return "" if find_spec("netron") else "Netron is not installed; pip install netron"
 
 
-def view(path: str | Path, *, height: int = 600) -> None:
-    """Show an ONNX file in Netron, in a frame of `height` pixels; else say why not, and show it as a drawing.
+def view(path: str | Path, *, height: int = 600, focus: str = "", hops: int = 4) -> None:
+    """Show an ONNX file in Netron, in a frame of `height` pixels; else say why not, and draw a part of it.
 
     Args:
         path: the `.onnx` file.
         height: of the frame, pixels.
+        focus: the node that the drawing is about, by its name or a value it makes; the output, if not given.
+        hops: how far the drawing reaches from there.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -64,9 +66,10 @@ def view(path: str | Path, *, height: int = 600) -> None:
     if reason := why_not_netron():
         import onnx
 
-        from helpers.graph import to_svg
+        from helpers.graph import neighbourhood, to_svg
 
-        drawing = to_svg(onnx.load(path, load_external_data=False))
+        model = onnx.load(path, load_external_data=False)
+        drawing = to_svg(neighbourhood(model, focus or model.graph.output[0].name, hops))
         bundle = {"image/svg+xml": drawing, "text/plain": f"<graph of {path.name}; no Netron: {reason}>"}
         display(bundle, raw=True)  # type: ignore[no-untyped-call]
         return
