@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("patch", help="raw or [M,7] end-to-end ONNX -> the graph Ultralytics reads")
     command.add_argument("model", type=Path, help="an .onnx file")
     command.add_argument("--out", type=Path, help="the new file (default: MODEL-ultralytics.onnx)")
-    command.add_argument("--names", help="class names, separated by commas, or "coco", where the file has none")
+    command.add_argument("--names", help="class names, separated by commas, or 'coco', where the file has none")
     command.add_argument("--stride", type=int, help="largest stride, where the file does not say (32)")
     _thresholds(command)
     command.set_defaults(run=_patch)
