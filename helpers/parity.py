@@ -40,10 +40,10 @@ def reference_nms(
             `class x class_offset` pixels instead and compares all, as the official exporter does.
 
     Returns:
-        `float32[M, 7]`: 0, `x0, y0, x1, y1`, class, score; best score first, ties in their old order.
+        `float32[M, 7]`: 0, `x0, y0, x1, y1`, class, score; best score first, ties as before.
 
-    >>> reference_nms([[5, 5, 4, 4, 0.9, 0.1, 1.0], [5, 5, 4, 4, 0.8, 0.1, 1.0]]).round(1).astype(str).tolist()
-    [['0.0', '3.0', '3.0', '7.0', '7.0', '1.0', '0.9']]
+    >>> reference_nms([[5, 5, 4, 4, 0.5, 0.1, 1.0], [5, 5, 4, 4, 0.4, 0.1, 1.0]]).tolist()
+    [[0.0, 3.0, 3.0, 7.0, 7.0, 1.0, 0.5]]
     """
     table = np.asarray(predictions, np.float32)
     if table.ndim != 2 or table.shape[1] < 6:

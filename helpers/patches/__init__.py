@@ -162,7 +162,8 @@ def splice(
         copied.CopyFrom(node)
         copied.input[:] = [renamed[name] for name in node.input]
         copied.output[:] = [renamed[name] for name in node.output]
-        copied.name = f"{prefix}/{copied.output[0].rpartition('/')[2]}"
+        titles = [name.rpartition("/")[2] for name in copied.output]
+        copied.name = f"{prefix}/{next(title for title in titles if not title.startswith('_'))}"
 
 
 def finish(before: onnx.ModelProto, after: onnx.ModelProto, report: Sequence[str]) -> PatchResult:

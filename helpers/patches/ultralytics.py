@@ -6,8 +6,8 @@ dimension switches it to pictures of varying shape, and TensorRT would need an o
 
 Three edits: order the columns; append `slots` rows of zeros; choose `slots` rows, real ones before padding
 and the best-scored where there are too many, in their old order. One `Gather` with indices `[1, slots]` both
-cuts to length and adds the batch dimension: shape inference then derives `[1, slots, 6]` by itself, and there
-is no `Reshape` of a tensor that may be empty, which TensorRT refuses.
+cuts to length and adds the batch dimension: shape inference derives `[1, slots, 6]` by itself, and nothing
+that may be empty meets a `Reshape`, which TensorRT refuses.
 """
 
 # mypy: disable-error-code="untyped-decorator"
@@ -51,14 +51,15 @@ def pad(ordered: FLOAT, empty_rows: FLOAT) -> FLOAT:
 
 
 @script()
-def choose(ordered: FLOAT, padded: FLOAT, empty_scores: FLOAT, slots: INT64) -> FLOAT:
+def choose(ordered: FLOAT, padded: FLOAT, empty_scores: FLOAT, slots: INT64, row: INT64) -> FLOAT:
     """The `slots` best rows, in their old order: `[1, slots, 6]`."""
     score_column = op.Gather(ordered, [4], axis=1)
     score_row = op.Transpose(score_column, perm=[1, 0])
     contest = op.Concat(score_row, empty_scores, axis=1)
     _best_scores, best = op.TopK(contest, slots, axis=1, largest=1, sorted=1)
     in_order, _places = op.TopK(best, slots, axis=1, largest=0, sorted=1)
-    return op.Gather(padded, in_order, axis=0)
+    picked = op.Reshape(in_order, row)
+    return op.Gather(padded, picked, axis=0)
 
 
 def to_ultralytics(model: onnx.ModelProto, *, slots: int = 100) -> PatchResult:
@@ -96,7 +97,7 @@ def to_ultralytics(model: onnx.ModelProto, *, slots: int = 100) -> PatchResult:
     empty_rows, empty_scores = np.zeros((slots, 6), np.float32), np.full((1, slots), LAST)
     splice(patched, reorder, {"rows": output}, "ultralytics", ordered)
     splice(patched, pad, {"ordered": ordered, "empty_rows": empty_rows}, "ultralytics", padded)
-    rest = {"empty_scores": empty_scores, "slots": np.array([slots])}
+    rest = {"empty_scores": empty_scores, "slots": np.array([slots]), "row": np.array([1, slots])}
     splice(patched, choose, {"ordered": ordered, "padded": padded, **rest}, "ultralytics", OUTPUT)
     value = onnx.helper.make_tensor_value_info(OUTPUT, onnx.TensorProto.FLOAT, [1, slots, 6])
     patched.graph.output[0].CopyFrom(value)
