@@ -45,7 +45,7 @@ def load_image(path: str | Path) -> NDArray[np.uint8]:
     """Read a picture file as `image_bgr` `uint8[H, W, 3]`.
 
     The EXIF orientation is applied; grey, palette, 16-bit and transparent pictures are brought to the same
-    form (transparency is dropped, 16 bits keep the upper 8), as OpenCV, and so Ultralytics, reads them.
+    form (transparency is dropped, 16 bits become 8), as OpenCV, and so Ultralytics, reads them.
 
     Raises:
         ImageError: the file is missing, empty, cut short, or no picture; the message says what was found.
@@ -221,9 +221,8 @@ def find_images(source: str | Path | Iterable[str | Path]) -> list[Path]:
         paths = [Path(item) for item in source]
         where = "the list"
     elif Path(source).is_dir():
-        paths = sorted(
-            (p for p in Path(source).iterdir() if p.suffix.lower() in IMAGE_SUFFIXES), key=_natural
-        )
+        files = (path for path in Path(source).iterdir() if path.is_file())
+        paths = sorted((path for path in files if path.suffix.lower() in IMAGE_SUFFIXES), key=_natural)
         where = f"folder {source}"
     elif not Path(source).exists() and glob.has_magic(str(source)):
         found = glob.glob(str(source), recursive=True)  # noqa: PTH207 - Path.glob takes no absolute pattern
