@@ -1,0 +1,106 @@
+"""Slider, chooser and upload for the lessons; each has one deterministic form where nobody can click."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from helpers.course.pictures import NamedPicture
+from helpers.course.place import is_headless
+
+__all__ = ["choose", "slider", "upload"]
+
+
+def slider(
+    action: Callable[[float], object],
+    *,
+    value: float,
+    minimum: float = 0.0,
+    maximum: float = 1.0,
+    step: float = 0.01,
+    label: str = "value",
+) -> None:
+    """Call `action` with the slider's value, again at every move; headless once, with `value`.
+
+    >>> slider(lambda score: print(f"at {score}"), value=0.35)
+    at 0.35
+    """
+    if is_headless():
+        action(value)
+        return
+    import ipywidgets
+
+    bar = ipywidgets.FloatSlider(
+        value=value, min=minimum, max=maximum, step=step, description=label, continuous_update=False
+    )
+    _connect(bar, lambda: action(bar.value))
+
+
+def choose(action: Callable[[Any], object], options: Sequence[Any], *, label: str = "pick") -> None:
+    """Call `action` with the chosen option, again at every choice; headless once, with the first.
+
+    Options that carry a `name` are listed by it.
+
+    >>> choose(lambda word: print(word), ["one", "two"])
+    one
+
+    Raises:
+        ValueError: There is nothing to choose from.
+    """
+    if not options:
+        raise ValueError("options: expected at least one, got none. Fix: pass what there is to choose from")
+    if is_headless():
+        action(options[0])
+        return
+    import ipywidgets
+
+    labels = [str(getattr(option, "name", option)) for option in options]
+    box = ipywidgets.Dropdown(options=[(text, place) for place, text in enumerate(labels)], description=label)
+    _connect(box, lambda: action(options[box.value]))
+
+
+def upload(action: Callable[[NamedPicture], object], *, fallback: NamedPicture, label: str = "your picture") -> None:
+    """Call `action` with an uploaded picture; before that, and headless, with `fallback`.
+
+    Args:
+        action: Receives the picture.
+        fallback: What to use while there is none.
+        label: Text on the button.
+    """
+    if is_headless():
+        action(fallback)
+        return
+    import ipywidgets
+
+    button = ipywidgets.FileUpload(accept="image/*", multiple=False, description=label)
+    _connect(button, lambda: action(_decoded(button.value[0]) if button.value else fallback))
+
+
+def _decoded(file: Any) -> NamedPicture:
+    """A browser's file as a picture; helpers.images says what is wrong with one that is none."""
+    import tempfile
+    from pathlib import Path
+
+    from helpers.images import load_image
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, Path(file["name"]).name)
+        path.write_bytes(bytes(file["content"]))
+        return NamedPicture(path.stem, load_image(path))
+
+
+def _connect(control: Any, run: Callable[[], object]) -> None:
+    """Show a control with its output under it, and run at once and at every change."""
+    import ipywidgets
+    from IPython.display import display
+
+    output = ipywidgets.Output()
+
+    def refresh(_: object = None) -> None:
+        output.clear_output(wait=True)
+        with output:
+            run()
+
+    control.observe(refresh, names="value")
+    display(ipywidgets.VBox([control, output]))
+    refresh()
