@@ -1,0 +1,22 @@
+"""Tables: text for the terminal, HTML for the notebook."""
+
+from __future__ import annotations
+
+from helpers.table import Table
+
+
+def test_an_empty_table_is_its_header():
+    table = Table(("a", "b"), ())
+    assert str(table) == "a  b"
+    assert len(table) == 0
+    assert table._repr_html_() == "<table><tr><th>a</th><th>b</th></tr></table>"
+
+
+def test_numbers_stand_right_and_text_left_and_the_head_is_a_table():
+    table = Table(("name", "n"), (("x", 5), ("long name", 12.5)))
+    assert str(table).splitlines() == ["name          n", "x             5", "long name  12.5"]
+    assert str(table.head(1)).splitlines() == ["name  n", "x     5"]
+
+
+def test_html_is_escaped():
+    assert "&lt;b&gt;" in Table(("a",), (("<b>",),))._repr_html_()
