@@ -1,23 +1,31 @@
 """Boxes and labels on pictures, and the one way in which pictures leave a notebook.
 
-A class has the same colour everywhere: `colour(class_id)`, from the palette of Okabe and Ito (2008), which
-people with any form of colour blindness can tell apart. Letters are Pillow's own bundled font.
+Colours and labels are those of `helpers.labels`: a class has the same colour everywhere.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from functools import lru_cache
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from helpers.detections import Detections, class_name
 from helpers.images import check_image
+from helpers.labels import (
+    Rectangle,
+    colour,
+    emptiest_corner,
+    font_size,
+    legend_chips,
+    load_font,
+    make_chip,
+    place_chip,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -26,22 +34,8 @@ if TYPE_CHECKING:
 
 __all__ = ["colour", "draw", "encode_jpeg", "grid", "legend", "show", "side_by_side"]
 
-PALETTE_RGB = (
-    (0, 114, 178), (230, 159, 0), (0, 158, 115), (213, 94, 0),
-    (204, 121, 167), (86, 180, 233), (240, 228, 66), (30, 30, 30),
-)  # fmt: skip
 CROWD = 12  # with more boxes than this, classes of many boxes are named once, in a legend
 RARE = 4  # ... and classes of at most so many boxes keep their labels
-Rectangle = tuple[int, int, int, int]
-
-
-def colour(class_id: int) -> tuple[int, int, int]:
-    """Fixed colour of a class, red, green, blue.
-
-    >>> colour(0), colour(8) == colour(0)
-    ((0, 114, 178), True)
-    """
-    return PALETTE_RGB[class_id % len(PALETTE_RGB)]
 
 
 def draw(
@@ -66,31 +60,41 @@ def draw(
     outlines = [_outline(box, (width, height)) for box in found.boxes_xyxy]
     for outline, class_id in reversed(list(zip(outlines, found.class_ids.tolist(), strict=True))):
         pen.rectangle(outline, outline=colour(class_id), width=line)
-    counts = Counter(found.class_ids.tolist())
-    taken: list[Rectangle] = []
-    if len(found) > CROWD:
-        key = _legend_image(counts, names, _font_size(width, height), width)
-        corner = _emptiest_corner(key.size, (width, height), outlines)
-        canvas.paste(key, corner)
-        taken.append((*corner, corner[0] + key.width, corner[1] + key.height))
-    for outline, class_id, score in zip(
-        outlines, found.class_ids.tolist(), found.scores.tolist(), strict=True
-    ):
-        if len(found) <= CROWD or counts[class_id] <= RARE:
-            text = class_name(names, class_id) + (f" {score:.0%}" if scores else "")
-            chip = _chip(text, colour(class_id), _font_size(width, height))
-            if place := _place(chip.size, outline, (width, height), taken):
-                canvas.paste(chip, place[:2])
-                taken.append(place)
+    _write_labels(canvas, found, outlines, names, scores=scores)
     return _to_bgr(canvas)
 
 
+def _write_labels(
+    canvas: Image.Image, found: Detections, outlines: list[Rectangle], names: Sequence[str], *, scores: bool
+) -> None:
+    """Paste the chips, best score first, and in a crowd the legend before them."""
+    counts: dict[int, int] = Counter(found.class_ids.tolist())
+    size = font_size(*canvas.size)
+    taken: list[Rectangle] = []
+    if len(found) > CROWD:
+        key = legend_chips(counts, names, size, canvas.width)
+        taken.append(emptiest_corner(key.size, canvas.size, outlines))
+        canvas.paste(key, taken[0][:2])
+    rows = zip(outlines, found.class_ids.tolist(), found.scores.tolist(), strict=True)
+    for outline, class_id, score in rows:
+        if len(found) <= CROWD or counts[class_id] <= RARE:
+            text = class_name(names, class_id) + (f" {score:.0%}" if scores else "")
+            chip = make_chip(text, colour(class_id), size)
+            if spot := place_chip(chip.size, outline, canvas.size, taken):
+                canvas.paste(chip, spot[:2])
+                taken.append(spot)
+
+
 def legend(
-    names: Sequence[str], counts: Mapping[int, int] | None = None, *, font_size: int = 16, width: int = 640
+    names: Sequence[str],
+    counts: Mapping[int, int] | None = None,
+    *,
+    letter_height: int = 16,
+    width: int = 640,
 ) -> NDArray[np.uint8]:
     """A strip of chips, one a class, at most `width` pixels wide; `counts` is class id → number of boxes."""
     shown: Mapping[int, int | None] = counts if counts is not None else dict.fromkeys(range(len(names)))
-    return _to_bgr(_legend_image(shown, names, font_size, width))
+    return _to_bgr(legend_chips(shown, names, letter_height, width))
 
 
 def grid(
@@ -172,84 +176,6 @@ def _outline(box: NDArray[np.float32], size_wh: tuple[int, int]) -> Rectangle:
     return x0, y0, max(x0, x1), max(y0, y1)
 
 
-def _font_size(width: int, height: int) -> int:
-    return max(11, round(math.sqrt(width * height) / 40))
-
-
-@lru_cache(maxsize=16)
-def _font(size: int) -> ImageFont.FreeTypeFont:
-    font = ImageFont.load_default(size)
-    if not isinstance(font, ImageFont.FreeTypeFont):
-        raise ImportError("Pillow lacks FreeType, so it has no scalable font; install Pillow's own wheel")  # noqa: TRY004
-    return font
-
-
-def _chip(text: str, fill: tuple[int, int, int], size: int) -> Image.Image:
-    """A filled rectangle with text on it, black or white, whichever reads better."""
-    font = _font(size)
-    pad = max(3, size // 3)
-    chip = Image.new("RGB", (round(font.getlength(text)) + 2 * pad, sum(font.getmetrics()) + 1), fill)
-    bright = 0.299 * fill[0] + 0.587 * fill[1] + 0.114 * fill[2] > 140
-    ImageDraw.Draw(chip).text((pad, 0), text, (0, 0, 0) if bright else (255, 255, 255), font)
-    return chip
-
-
-def _place(
-    chip_wh: tuple[int, int], outline: Rectangle, size_wh: tuple[int, int], taken: Sequence[Rectangle]
-) -> Rectangle | None:
-    """Where a chip goes: above its box, below, beside or inside, the first place that covers no other chip.
-
-    Where none is free, the place that covers least; None where the chip is larger than the picture.
-    """
-    x0, y0, x1, y1 = outline
-    wide, high = chip_wh
-    most_x, most_y = size_wh[0] - wide, size_wh[1] - high
-    if min(most_x, most_y) < 0:
-        return None
-    levels = (y0 - high, y1 + 1, y0, y1 + 1 - high)
-    wanted = [(min(max(x, 0), most_x), y) for y in levels[:2] for x in (x0, x1 + 1 - wide)]
-    wanted += [(x, y) for y in levels[2:] for x in (x1 + 1, x0 - wide)]
-    wanted += [
-        (min(max(x, 0), most_x), min(max(y, 0), most_y)) for y in levels[2:] for x in (x0, x1 + 1 - wide)
-    ]
-    places = [(x, y, x + wide, y + high) for x, y in wanted if 0 <= x <= most_x and 0 <= y <= most_y]
-    return min(places, key=lambda place: sum(_overlap(place, other) for other in taken))
-
-
-def _overlap(a: Rectangle, b: Rectangle) -> int:
-    return max(0, min(a[2], b[2]) - max(a[0], b[0])) * max(0, min(a[3], b[3]) - max(a[1], b[1]))
-
-
-def _emptiest_corner(
-    wanted_wh: tuple[int, int], size_wh: tuple[int, int], outlines: Sequence[Rectangle]
-) -> tuple[int, int]:
-    right, bottom = (max(0, size - wanted) for size, wanted in zip(size_wh, wanted_wh, strict=True))
-    corners = [(0, bottom), (right, bottom), (0, 0), (right, 0)]
-    cover = [
-        sum(_overlap((x, y, x + wanted_wh[0], y + wanted_wh[1]), box) for box in outlines) for x, y in corners
-    ]
-    return corners[cover.index(min(cover))]
-
-
-def _legend_image(
-    counts: Mapping[int, int | None], names: Sequence[str], size: int, width: int
-) -> Image.Image:
-    chips, places, x, y = [], [], 0, 0
-    for class_id, number in sorted(counts.items()):
-        text = class_name(names, class_id)
-        chip = _chip(text if number is None else f"{number} {text}", colour(class_id), size)
-        if x and x + chip.width > width:
-            x, y = 0, y + chip.height + 1
-        chips.append(chip)
-        places.append((x, y))
-        x += chip.width + 1
-    across = max((place[0] + chip.width for place, chip in zip(places, chips, strict=True)), default=1)
-    image = Image.new("RGB", (min(across, width), y + (chips[0].height if chips else 1)), (255, 255, 255))
-    for chip, place in zip(chips, places, strict=True):
-        image.paste(chip, place)
-    return image
-
-
 def _scaled(image_bgr: NDArray[np.uint8], width: int) -> NDArray[np.uint8]:
     height, had = check_image(image_bgr).shape[:2]
     if had == width:
@@ -265,7 +191,7 @@ def _captioned(image_bgr: NDArray[np.uint8], caption: str, *, reserve: bool = Fa
     if not caption and not reserve:
         return image_bgr
     strip = Image.new("RGB", (image_bgr.shape[1], 26), (255, 255, 255))
-    ImageDraw.Draw(strip).text((2, 3), caption, (40, 40, 40), _font(15))
+    ImageDraw.Draw(strip).text((2, 3), caption, (40, 40, 40), load_font(15))
     return np.concatenate((_to_bgr(strip), image_bgr))
 
 

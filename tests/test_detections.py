@@ -21,7 +21,11 @@ def test_empty():
     for nothing in (Detections.empty(), Detections([], [], []), some(), some((1, 2, 3, 4, 0, 0))):
         assert len(nothing) == 0
         assert nothing == Detections.empty()
-        assert (nothing.boxes_xyxy.shape, nothing.scores.shape, nothing.class_ids.shape) == ((0, 4), (0,), (0,))
+        assert (nothing.boxes_xyxy.shape, nothing.scores.shape, nothing.class_ids.shape) == (
+            (0, 4),
+            (0,),
+            (0,),
+        )
         assert nothing.to_rows().shape == (0, 6)
         assert nothing.sorted() == nothing.above(0.5) == nothing.clipped((4, 4)) == nothing[:3] == nothing
         assert nothing.summary(NAMES) == "nothing found"
@@ -62,7 +66,11 @@ def test_arrays_are_frozen_copies():
     found = Detections(boxes, [0.5], [2])
     boxes[:] = 0
     assert found.boxes_xyxy.tolist() == [[1, 2, 3, 4]]
-    assert (found.boxes_xyxy.dtype, found.scores.dtype, found.class_ids.dtype) == (np.float32, np.float32, np.int64)
+    assert (found.boxes_xyxy.dtype, found.scores.dtype, found.class_ids.dtype) == (
+        np.float32,
+        np.float32,
+        np.int64,
+    )
     for values in (found.boxes_xyxy, found.scores, found.class_ids):
         with pytest.raises(ValueError, match="read-only"):
             values[0] = 1
@@ -76,12 +84,14 @@ def test_equality():
     assert some((1, 2, 3, 4, 0.5, 0)) == some((1, 2, 3, 4, 0.5, 0))
     for other in ((1, 2, 3, 5, 0.5, 0), (1, 2, 3, 4, 0.25, 0), (1, 2, 3, 4, 0.5, 1)):
         assert some((1, 2, 3, 4, 0.5, 0)) != some(other)
-    assert THREE != THREE[:2]
+    assert THREE[:2] != THREE
     assert THREE != "boxes"
 
 
 def test_rows_there_and_back(rng):
-    rows = np.column_stack((rng.uniform(-9, 700, (300, 4)), rng.uniform(0.01, 1, 300), rng.integers(0, 80, 300)))
+    rows = np.column_stack(
+        (rng.uniform(-9, 700, (300, 4)), rng.uniform(0.01, 1, 300), rng.integers(0, 80, 300))
+    )
     rows = rows.astype(np.float32)
     assert np.array_equal(Detections.from_rows(rows).to_rows(), rows)
     padded = np.zeros((500, 6), np.float32)
@@ -111,7 +121,9 @@ def test_picks(chosen):
 
 
 def test_clipped():
-    found = some((-5, -6, 7, 8, 0.5, 0), (90, 95, 120, 130, 0.5, 0), (-9, 50, -2, 60, 0.5, 0)).clipped((100, 110))
+    found = some((-5, -6, 7, 8, 0.5, 0), (90, 95, 120, 130, 0.5, 0), (-9, 50, -2, 60, 0.5, 0)).clipped(
+        (100, 110)
+    )
     assert found.boxes_xyxy.tolist() == [[0, 0, 7, 8], [90, 95, 100, 110], [0, 50, 0, 60]]
 
 
@@ -119,7 +131,12 @@ def test_words():
     assert THREE.summary(NAMES) == "2 RBC, 1 WBC"
     assert THREE.summary() == "2 class 0, 1 class 1"
     assert repr(THREE) == "Detections(3: 2 class 0, 1 class 1)"
-    assert [class_name(NAMES, index) for index in (0, 2, 3, -1)] == ["RBC", "Platelets", "class 3", "class -1"]
+    assert [class_name(NAMES, index) for index in (0, 2, 3, -1)] == [
+        "RBC",
+        "Platelets",
+        "class 3",
+        "class -1",
+    ]
 
 
 def test_table():
@@ -166,7 +183,9 @@ def test_iou_counts_pixels(rng):
 
 def test_match_takes_the_best_overlap_first_and_each_box_once():
     expected = some((0, 0, 10, 10, 1, 0), (0, 0, 10, 8, 1, 0), (50, 50, 60, 60, 1, 1))
-    found = some((0, 0, 10, 9, 0.9, 0), (0, 0, 10, 10, 0.1, 0), (50, 50, 60, 60, 0.9, 0), (51, 50, 60, 60, 0.9, 1))
+    found = some(
+        (0, 0, 10, 9, 0.9, 0), (0, 0, 10, 10, 0.1, 0), (50, 50, 60, 60, 0.9, 0), (51, 50, 60, 60, 0.9, 1)
+    )
     pairs = match(found, expected, 0.5)
     assert [(i, j) for i, j, _ in pairs] == [(0, 1), (1, 0), (3, 2)]
     assert [iou for _, _, iou in pairs] == pytest.approx([8 / 9, 1, 0.9])

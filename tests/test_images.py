@@ -7,7 +7,18 @@ from PIL import Image, ImageOps
 
 from helpers.images import ImageError, find_images, iter_images, letterbox, load_image, save_image, to_tensor
 
-SIZES_WH = [(1, 1), (3, 2), (640, 480), (481, 641), (640, 640), (100, 300), (37, 999), (1, 500), (1280, 721), (333, 5)]
+SIZES_WH = [
+    (1, 1),
+    (3, 2),
+    (640, 480),
+    (481, 641),
+    (640, 640),
+    (100, 300),
+    (37, 999),
+    (1, 500),
+    (1280, 721),
+    (333, 5),
+]
 INPUTS_WH = [(640, 640), (128, 192), (320, 64), (97, 31)]
 
 
@@ -110,7 +121,8 @@ def test_save(tmp_path, image_bgr):
     assert np.array_equal(load_image(path), image_bgr)
     assert [file.name for file in path.parent.iterdir()] == ["图.png"]
     small, large = (
-        save_image(tmp_path / f"{quality}.jpg", image_bgr, quality=quality).stat().st_size for quality in (20, 95)
+        save_image(tmp_path / f"{quality}.jpg", image_bgr, quality=quality).stat().st_size
+        for quality in (20, 95)
     )
     assert small < large
     assert np.abs(load_image(tmp_path / "95.jpg").astype(int) - image_bgr).mean() < 4
@@ -132,7 +144,9 @@ def test_save_refuses_other_suffixes(tmp_path, image_bgr, name):
         ([[1]], "list"),
     ],
 )
-@pytest.mark.parametrize("use", [to_tensor, lambda image: letterbox(image, (8, 8)), lambda i: save_image("a.png", i)])
+@pytest.mark.parametrize(
+    "use", [to_tensor, lambda image: letterbox(image, (8, 8)), lambda i: save_image("a.png", i)]
+)
 def test_arrays_that_are_no_pictures(wrong, got, use):
     with pytest.raises(ImageError, match=rf"image_bgr: expected .*uint8\[H, W, 3\], got {got}"):
         use(wrong)
@@ -143,7 +157,9 @@ def test_letterbox_is_that_of_ultralytics(rng, input_wh):
     augment = pytest.importorskip("ultralytics.data.augment")
     for width, height in [*SIZES_WH, *rng.integers(1, 900, (12, 2)).tolist(), input_wh]:
         image_bgr = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
-        theirs = augment.LetterBox((input_wh[1], input_wh[0]), auto=False, scaleup=True, center=True)(image=image_bgr)
+        theirs = augment.LetterBox((input_wh[1], input_wh[0]), auto=False, scaleup=True, center=True)(
+            image=image_bgr
+        )
         ours = letterbox(image_bgr, input_wh)
         assert np.array_equal(ours.image_bgr, theirs), (width, height)
 

@@ -16,9 +16,12 @@ def test_import_loads_nothing_heavy():
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("name", ["detections", "images", "drawing", "video", "session", "netron_view", "detector"])
+@pytest.mark.parametrize(
+    "name", ["detections", "images", "drawing", "video", "session", "netron_view", "detector"]
+)
 def test_modules_of_pictures_load_without_torch(name):
-    code = f"import sys, helpers.{name}; print(sorted(set(sys.modules) & {{'torch', 'onnx', 'onnxruntime', 'IPython'}}))"
+    late = {"torch", "onnx", "onnxruntime", "IPython"}
+    code = f"import sys, helpers.{name}; print(sorted(set(sys.modules) & {late!r}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
