@@ -14,6 +14,7 @@ from helpers.course.place import is_checked, is_headless, relative, repository, 
 
 if TYPE_CHECKING:
     from helpers.course.environment import check
+    from helpers.course.needs import need
     from helpers.course.picker import CourseModel, pick_model
     from helpers.course.pictures import NamedPicture, drawn, photographs
     from helpers.course.widgets import choose, slider, upload
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 _HOME_OF_NAME = {
     "check": "helpers.course.environment",
     "CourseModel": "helpers.course.picker",
+    "need": "helpers.course.needs",
     "pick_model": "helpers.course.picker",
     "NamedPicture": "helpers.course.pictures",
     "drawn": "helpers.course.pictures",
@@ -38,6 +40,7 @@ __all__ = [
     "drawn",
     "is_checked",
     "is_headless",
+    "need",
     "photographs",
     "pick_model",
     "relative",
