@@ -55,11 +55,12 @@ class Detections:
             )
         scores = _column("scores", self.scores, len(boxes_xyxy))
         class_ids = _column("class_ids", self.class_ids, len(boxes_xyxy))
-        for row, values in enumerate(np.column_stack((boxes_xyxy, scores))):
-            if not np.isfinite(values).all():
-                raise ValueError(
-                    f"boxes_xyxy, scores: expected finite values, got {values.tolist()} at row {row}"
-                )
+        rows = np.column_stack((boxes_xyxy, scores))
+        if not np.isfinite(rows).all():
+            bad = int(np.flatnonzero(~np.isfinite(rows).all(axis=1))[0])
+            raise ValueError(
+                f"boxes_xyxy, scores: expected finite values, got {rows[bad].tolist()} at row {bad}"
+            )
         if ((class_ids < 0) | (class_ids != np.round(class_ids)) | ~np.isfinite(class_ids)).any():
             raise ValueError(f"class_ids: expected whole numbers from 0, got {class_ids.tolist()}")
         self._freeze("boxes_xyxy", boxes_xyxy)

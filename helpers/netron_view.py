@@ -46,7 +46,7 @@ def why_not_netron(environment: Mapping[str, str] | None = None) -> str:
     return "" if find_spec("netron") else "Netron is not installed; pip install netron"
 
 
-def view(path: str | Path, *, height: int = 600, focus: str = "", hops: int = 4) -> None:
+def view(path: str | Path, *, height: int = 600, focus: str = "", hops: int = 3) -> None:
     """Show an ONNX file in Netron, in a frame of `height` pixels; else say why not, and draw a part of it.
 
     Args:
@@ -75,6 +75,6 @@ def view(path: str | Path, *, height: int = 600, focus: str = "", hops: int = 4)
         return
     import netron
 
-    host, port = netron.start(str(path), browse=False)
+    host, port = netron.start(str(path), browse=False, verbosity=0)
     frame = IFrame(f"http://{host}:{port}", width="100%", height=height)
     display(frame)  # type: ignore[no-untyped-call]

@@ -274,3 +274,24 @@ def test_official_end_to_end_graph(fixtures):
         ]
         expected = Detections.from_rows(rows[:, [1, 2, 3, 4, 6, 5]]).sorted().clipped((128, 192))
         assert detector.detect(image_bgr) == expected
+
+
+def test_ultralytics_finds_the_same(tmp_path):
+    """The same file through Ultralytics: a list of pictures, one with nothing in it; labels by name."""
+    ultralytics = pytest.importorskip("ultralytics")
+    metadata = {"names": NAMES, "args": {"nms": True, "dynamic": False}, "stride": 32, "task": "detect"}
+    metadata |= {"imgsz": [64, 96], "batch": 1, "channels": 3}
+    (tmp_path / "a.onnx").write_bytes(patched(metadata=metadata))
+    detector = Detector(tmp_path / "a.onnx")
+    images = [RED, np.full((77, 33, 3), (9, 9, 200), np.uint8), np.zeros((64, 96, 3), np.uint8)]
+    results = ultralytics.YOLO(tmp_path / "a.onnx", task="detect")(
+        images, imgsz=(64, 96), conf=0.01, verbose=False
+    )
+    for image_bgr, result in zip(images, results, strict=True):
+        theirs = Detections.from_rows(result.boxes.data.numpy()).sorted()
+        ours = detector.detect(image_bgr)
+        assert ours.class_ids.tolist() == theirs.class_ids.tolist()
+        np.testing.assert_allclose(ours.boxes_xyxy, theirs.boxes_xyxy, atol=1e-3)
+        np.testing.assert_allclose(ours.scores, theirs.scores, atol=1e-6)
+        assert tuple(result.names.values()) == detector.names
+    assert [len(result) for result in results] == [3, 3, 0]

@@ -66,10 +66,11 @@ def test_frame(monkeypatch, displayed, path):
     monkeypatch.setattr(netron_view, "why_not_netron", lambda: "")
     started = []
     monkeypatch.setattr(
-        "netron.start", lambda file, browse: started.append((file, browse)) or ("localhost", 8081)
+        "netron.start",
+        lambda file, browse, verbosity: started.append((file, browse, verbosity)) or ("localhost", 8081),
     )
     view(path, height=300)
-    assert started == [(str(path), False)]
+    assert started == [(str(path), False, 0)]
     (frame,) = displayed
     assert (frame.src, frame.height) == ("http://localhost:8081", 300)
 
