@@ -85,45 +85,42 @@ def draw_view(view: GraphView) -> str:
 
 def _place_in_layers(view: GraphView) -> tuple[list[Box], list[tuple[int, int, str]]]:
     """Boxes for nodes and ends with their layers, and links `(from, to, shape)` between boxes."""
-    boxes = [
-        Box(
-            node.op_type,
-            _short(node.name),
-            CATEGORY.get(node.op_type, "shape"),
-            0,
-            node.name,
-            index in view.marked,
-        )
-        for index, node in enumerate(view.nodes)
-    ]
-    for source, target, _ in view.edges:  # edges come in the order of their targets, which is topological
-        if source >= 0 and target >= 0:
-            boxes[target].layer = max(boxes[target].layer, boxes[source].layer + 1)
+    boxes = []
+    for index, node in enumerate(view.nodes):
+        name = node.name or next(iter(node.output), "")
+        kind = CATEGORY.get(node.op_type, "shape")
+        boxes.append(Box(node.op_type, _short(name), kind, 0, name, index in view.marked))
     inner = [(source, target) for source, target, _ in view.edges if source >= 0 and target >= 0]
+    for source, target in inner:  # edges come in the order of their targets, which is topological
+        boxes[target].layer = max(boxes[target].layer, boxes[source].layer + 1)
     for index in range(len(boxes) - 1, -1, -1):  # a node without a source in sight moves down to its reader
         readers = [boxes[target].layer for source, target in inner if source == index]
         if readers and all(target != index for _, target in inner):
             boxes[index].layer = min(readers) - 1
-    links, places = [], {}
+    links = []
+    ends: dict[tuple[str, str], int] = {}
     for source, target, value in view.edges:
-        if (source < 0, value) not in places and min(source, target) < 0:
-            layer = boxes[target].layer - 1 if source < 0 else boxes[source].layer + 1
-            end = value in view.ends
-            title = _short(value) if end else "from above" if source < 0 else "further on"
-            places[source < 0, value] = len(boxes)
-            boxes.append(Box(title, "" if end else _short(value), "end" if end else "shape", layer, value))
-        ends = [
-            places.get((place < 0 and place == source, value), -1) if place < 0 else place
-            for place in (source, target)
-        ]
         if source < 0:
-            box = boxes[ends[0]]
-            box.layer = min(box.layer, boxes[target].layer - 1)
-        links.append((ends[0], ends[1], view.shapes.get(value, "")))
+            source = _end(boxes, ends, view, value, "from above")
+            boxes[source].layer = min(boxes[source].layer, boxes[target].layer - 1)
+        elif target < 0:
+            target = _end(boxes, ends, view, value, "further on")
+            boxes[target].layer = boxes[source].layer + 1
+        links.append((source, target, view.shapes.get(value, "")))
+    boxes = boxes or [Box("no nodes", "", "end", 0)]
     top = min(box.layer for box in boxes)
     for box in boxes:
         box.layer -= top
     return boxes, links
+
+
+def _end(boxes: list[Box], ends: dict[tuple[str, str], int], view: GraphView, value: str, where: str) -> int:
+    """Position of the box for a value that comes from outside the view or goes there."""
+    if (where, value) not in ends:
+        ends[where, value] = len(boxes)
+        known = (_short(value), "", "end") if value in view.ends else (where, _short(value), "shape")
+        boxes.append(Box(*known, layer=len(view.nodes), hint=value))
+    return ends[where, value]
 
 
 def _bend_long_edges(boxes: list[Box], links: list[tuple[int, int, str]]) -> list[tuple[list[int], str]]:

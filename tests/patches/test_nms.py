@@ -1,4 +1,4 @@
-"""The NMS patch: against numpy, against the official exporter's rows, and what it must leave alone or refuse."""
+"""The NMS patch: against numpy, against the official rows, and what it must leave alone or refuse."""
 
 from __future__ import annotations
 
