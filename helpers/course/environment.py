@@ -43,7 +43,7 @@ class Finding:
     fix: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report:
     """All lines; shows itself as a table in a notebook."""
 
@@ -68,6 +68,9 @@ class Report:
         """The table and one closing line."""
         closing = "ready: every lesson runs here" if self.ready else "not ready: see the column fix"
         return f"{self.table()}\n{closing}"
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def _repr_html_(self) -> str:
         closing = "ready: every lesson runs here" if self.ready else "not ready: see the column fix"

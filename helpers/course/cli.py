@@ -1,0 +1,138 @@
+"""`python -m helpers course …`: run, test, lab, execute, sync, check, restamp."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from helpers.course.place import relative, repository, say
+
+if TYPE_CHECKING:
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse has no public name
+
+__all__ = ["add_parser", "main", "test_commands"]
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Hook `course` and its commands into a command line; each sets `run` to what carries it out."""
+    course = subparsers.add_parser("course", help="run, test and maintain the lessons")
+    commands = course.add_subparsers(dest="course_command", required=True)
+
+    def command(name: str, text: str, action: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
+        parser = commands.add_parser(name, help=text, description=text)
+        parser.set_defaults(run=main, course_action=action)
+        return parser
+
+    run = command("run", "execute the lessons in order; pictures go to build/<model>/pictures", _run)
+    run.add_argument("--model", help="blood-cells, an official name, or a checkpoint's path")
+    command("test", "unit tests, doctests, and the notebooks under strict nbval", _test)
+    lab = command("lab", "open JupyterLab at lesson 00", _lab)
+    lab.add_argument("options", nargs="*", help="passed on to JupyterLab; put -- in front")
+    execute = command("execute", "re-execute notebooks from their text twins and write them with outputs", _execute)
+    sync = command("sync", "make notebooks from their text twins, keeping outputs that still belong", _sync)
+    sync.add_argument("--from-notebook", action="store_true", help="the other way: twins from notebooks")
+    check = command("check", "the rules that committed notebooks keep", _check)
+    command("restamp", "write the repository's address into badges and clone lines", _restamp)
+    for parser in (run, execute, sync, check):
+        parser.add_argument("lessons", nargs="*", metavar="NN", help="lessons by number; all without")
+
+
+def main(options: argparse.Namespace) -> int:
+    """Carry out a parsed command; returns the exit code."""
+    from helpers.course.runner import LessonFailedError
+
+    try:
+        return int(options.course_action(options))
+    except (LessonFailedError, ValueError, OSError) as error:
+        sys.stderr.write(f"course: {error}\n")
+        return 1
+
+
+def _run(options: argparse.Namespace) -> int:
+    from helpers.course import runner, twins
+
+    results, folder = runner.run(twins.lessons(options.lessons, solutions=False), options.model)
+    say(f"\n{runner.summary(results)}\n{runner.where(folder)}")
+    return 0
+
+
+def test_commands() -> list[list[str]]:
+    """The test command in two parts: unit tests and doctests, then the notebooks under strict nbval."""
+    pytest = [sys.executable, "-m", "pytest", "-q"]
+    notebooks = ["--nbval", "--nbval-current-env", "--nbval-sanitize-with", "notebooks/nbval.cfg"]
+    where = ["--override-ini", "addopts=", "--nbval-cell-timeout", "600", "notebooks", "--ignore", "notebooks/text"]
+    commands = [[*pytest, "-n", "2", "--dist", "loadfile", "tests", "helpers"]]
+    if any((repository() / "notebooks").glob("*.ipynb")):
+        commands.append([*pytest, *notebooks, *where])
+    return commands
+
+
+def _test(_options: argparse.Namespace) -> int:
+    environment = {**os.environ, "YOLOV7_CHECKED": "1", "YOLOV7_HEADLESS": "1", "CUDA_VISIBLE_DEVICES": "-1"}
+    environment |= {"PYDEVD_DISABLE_FILE_VALIDATION": "1", "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
+    codes = [subprocess.run(command, cwd=repository(), env=environment, check=False).returncode for command in test_commands()]
+    say(_counts())
+    return max(codes)
+
+
+def _counts() -> str:
+    from helpers.course.rules import all_notebooks, ignored_cells
+    from helpers.course.runner import not_run_reasons
+    from helpers.course.twins import read_notebook
+
+    found = [read_notebook(path) for path in all_notebooks()]
+    ignored, reasons = sum(map(ignored_cells, found)), [r for notebook in found for r in not_run_reasons(notebook)]
+    return f"notebooks: {len(found)}; cells run but not compared: {ignored}; parts not run here: {len(reasons)}"
+
+
+def _lab(options: argparse.Namespace) -> int:
+    first = sorted((repository() / "notebooks").glob("00_*.ipynb"))
+    command = [sys.executable, "-m", "jupyterlab", *map(str, first[:1]), *options.options]
+    return subprocess.run(command, cwd=repository() / "notebooks", check=False).returncode
+
+
+def _execute(options: argparse.Namespace) -> int:
+    from helpers.course import runner, twins
+
+    results = runner.execute(twins.lessons(options.lessons))
+    say(f"\n{runner.summary(results)}")
+    return _check(options)
+
+
+def _sync(options: argparse.Namespace) -> int:
+    from helpers.course import twins
+    from helpers.course.rules import all_notebooks
+
+    if options.from_notebook:
+        wanted = tuple(options.lessons) or ("",)
+        changed: Sequence[Path] = [twins.pull(path) for path in all_notebooks() if path.name.startswith(wanted)]
+    else:
+        changed = twins.lessons(options.lessons)
+        for twin in changed:
+            twins.push(twin)
+    say("\n".join(relative(path) for path in changed) or "no lessons yet")
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    from helpers.course.rules import all_notebooks, broken_rules
+
+    wanted = tuple(options.lessons) or ("",)
+    paths = [path for path in all_notebooks() if path.name.startswith(wanted)]
+    broken = [f"{relative(path)}: {line}" for path in paths for line in broken_rules(path)]
+    say("\n".join(broken) or f"{len(paths)} notebooks keep every rule")
+    return 1 if broken else 0
+
+
+def _restamp(_options: argparse.Namespace) -> int:
+    from helpers.course.colab import repository_address, restamp
+
+    changed = restamp()
+    say(f"address: {repository_address()}")
+    say("\n".join(f"restamped {relative(path)}" for path in changed) or "nothing to restamp")
+    return 0
