@@ -7,6 +7,7 @@ machine for the browser: there the drawing of `helpers.graph` stands in.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from importlib.util import find_spec
@@ -75,6 +76,12 @@ def view(path: str | Path, *, height: int = 600, focus: str = "", hops: int = 3)
         return
     import netron
 
-    host, port = netron.start(str(path), browse=False, verbosity=0)
+    logging.getLogger("netron").setLevel(logging.WARNING)  # it announces itself, and for that
+    root, handler = logging.getLogger(), logging.NullHandler()
+    root.addHandler(handler)  # configures the root logger where that has no handler
+    try:
+        host, port = netron.start(str(path), browse=False)
+    finally:
+        root.removeHandler(handler)
     frame = IFrame(f"http://{host}:{port}", width="100%", height=height)
     display(frame)  # type: ignore[no-untyped-call]

@@ -1,5 +1,7 @@
 """Netron where the browser can reach it, a drawing with a reason where it cannot."""
 
+import urllib.request
+
 import onnx
 import pytest
 
@@ -62,17 +64,18 @@ def test_headless_is_a_drawing_and_always_the_same(monkeypatch, displayed, path)
     assert "Exp" not in displayed[2]["image/svg+xml"]
 
 
-def test_frame(monkeypatch, displayed, path):
+def test_frame_on_the_real_server(monkeypatch, capsys, displayed, path):
+    netron = pytest.importorskip("netron")
     monkeypatch.setattr(netron_view, "why_not_netron", lambda: "")
-    started = []
-    monkeypatch.setattr(
-        "netron.start",
-        lambda file, browse, verbosity: started.append((file, browse, verbosity)) or ("localhost", 8081),
-    )
     view(path, height=300)
-    assert started == [(str(path), False, 0)]
     (frame,) = displayed
-    assert (frame.src, frame.height) == ("http://localhost:8081", 300)
+    assert (frame.src.split(":")[0], frame.width, frame.height) == ("http", "100%", 300)
+    try:
+        with urllib.request.urlopen(frame.src) as page:
+            assert b"netron" in page.read().lower()
+    finally:
+        netron.stop()
+    assert capsys.readouterr().out == ""
 
 
 def test_no_file(tmp_path, displayed):
