@@ -85,10 +85,17 @@ def profile_nodes(
             )
     costs = []
     for (name, op), durations in times.items():
-        layout = "layout" if op.startswith("Reorder") else "other"
-        part = part_of.get(name) or part_of.get(name.removesuffix("_nchwc")) or layout
+        part = _part(name, op, part_of)
         costs.append(NodeCost(name, op, part, float(np.median(durations[len(durations) // (runs + 1) :]))))
     return sorted(costs, key=lambda cost: -cost.ms)
+
+
+def _part(name: str, op: str, part_of: Mapping[str, str]) -> str:
+    """The runtime appends to the name of a node or value it starts from: `_nchwc`, `/QuickGeluFusion/`."""
+    stem = name.removesuffix("_nchwc")
+    while stem and stem not in part_of:
+        stem = stem.rpartition("/")[0]
+    return part_of.get(stem) or ("layout" if op.startswith(("Reorder", "Transpose")) else "other")
 
 
 def cost_table(costs: list[NodeCost], by: str = "part") -> Table:
