@@ -7,11 +7,14 @@ import importlib.metadata
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
 
 
 @contextmanager
@@ -36,6 +39,25 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _locked(path: Path, patience: float = 10.0) -> Iterator[None]:
+    """Hold `path` as a lock file; one older than `patience` seconds was left behind and is taken over."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        try:
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL))
+            break
+        except FileExistsError:
+            with suppress(FileNotFoundError):
+                if time.time() - path.stat().st_mtime > patience:
+                    path.unlink()
+            time.sleep(0.01)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
 
 
 class ArtifactError(RuntimeError):
@@ -112,8 +134,15 @@ class Manifest:
             return {}
         try:
             files: dict[str, dict[str, Any]] = json.loads(self.path.read_text(encoding="utf-8"))["files"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise ArtifactError(f"{self.path}: not a manifest ({error!r}); delete it and run the lessons again") from error
+            whole = all(isinstance(e["sources"], dict) and e["sha256"] and e["call"] for e in files.values())
+        except (AttributeError, KeyError, OSError, RecursionError, TypeError, ValueError) as error:
+            raise ArtifactError(
+                f"{self.path}: no manifest ({type(error).__name__}). Fix: delete it; the files are made again"
+            ) from error
+        if not whole:
+            raise ArtifactError(
+                f"{self.path}: an entry is not whole. Fix: delete it; the files are made again"
+            )
         return files
 
     def record(self, path: Path, *, call: str, sources: Sequence[Path] = (), **details: Any) -> None:
@@ -126,21 +155,24 @@ class Manifest:
             details: Anything else worth keeping.
         """
         entry: dict[str, Any] = {"sha256": sha256(path), "bytes": path.stat().st_size, "call": call}
-        entry["sources"] = {os.path.relpath(s, self.folder): sha256(s) for s in sources}
+        entry["sources"] = {_relative(source, self.folder): sha256(source) for source in sources}
         entry["versions"] = {name: version for name in _VERSIONS if (version := _version(name))}
         if path.suffix == ".onnx":
             entry |= describe_onnx(path)
-        files = self.entries() | {path.name: entry | details}
-        text = json.dumps({"files": files}, indent=2, sort_keys=True)
-        with atomic_path(self.path) as temporary:
-            temporary.write_text(text + "\n", encoding="utf-8")
+        with _locked(self.folder / ".manifest.lock"):
+            files = self.entries() | {path.name: entry | details}
+            text = json.dumps({"files": files}, indent=2, sort_keys=True)
+            with atomic_path(self.path) as temporary:
+                temporary.write_text(text + "\n", encoding="utf-8")
 
-    def state(self, path: Path, *, call: str | None = None) -> str:
+    def state(self, path: Path, *, call: str | None = None, sources: Sequence[Path] | None = None) -> str:
         """`current`, `missing`, or `stale: <why>`.
 
         Args:
             path: The file asked about.
             call: If given, a file that another call made is stale.
+            sources: If given, a file made from other content than theirs is stale; otherwise the sources that
+                the manifest names are looked at.
         """
         entry = self.entries().get(path.name)
         if not path.exists():
@@ -151,6 +183,13 @@ class Manifest:
             return f"stale: made by {entry['call']}"
         if sha256(path) != entry["sha256"]:
             return "stale: changed after it was made"
+        if sources is not None:
+            same = sorted(entry["sources"].values()) == sorted(sha256(source) for source in sources)
+            return (
+                "current"
+                if same
+                else f"stale: {', '.join(s.name for s in sources)} is not what it was made from"
+            )
         for name, digest in entry["sources"].items():
             source = self.folder / name
             if not source.exists() or sha256(source) != digest:
@@ -166,10 +205,21 @@ class Manifest:
         state = self.state(path)
         if state == "current":
             return path
-        lesson = next((lesson for ending, lesson in LESSONS.items() if path.name.endswith(ending)), "02_export")
-        raise ArtifactError(
-            f"{path.name} is {state}. Lesson {lesson} makes it; or run: python -m helpers convert {self.folder.name}"
+        lesson = next(
+            (lesson for ending, lesson in LESSONS.items() if path.name.endswith(ending)), "02_export"
         )
+        raise ArtifactError(
+            f"{path.name} is {state}. Lesson {lesson} makes it, and so does: "
+            f"python -m helpers convert {self.folder.name}"
+        )
+
+
+def _relative(path: Path, folder: Path) -> str:
+    """From the folder to the path, with forward slashes; on another drive the whole path."""
+    try:
+        return Path(os.path.relpath(path, folder)).as_posix()
+    except ValueError:
+        return path.resolve().as_posix()
 
 
 def _version(name: str) -> str | None:

@@ -8,8 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from helpers.artifacts import Manifest, atomic_path
+
+if TYPE_CHECKING:
+    import onnx
+
+    from helpers.patches import PatchResult
 
 Progress = Callable[[str], None]
 
@@ -98,10 +104,12 @@ def convert(
     files = Files.of(checkpoint, build)
     manifest = Manifest(files.folder)
     if not checkpoint.is_file():
-        raise FileNotFoundError(f"checkpoint: expected a file, got {checkpoint} (none there). Fix: check the path")
+        raise FileNotFoundError(
+            f"checkpoint: expected a file, got {checkpoint} (none there). Fix: check the path"
+        )
 
     def step(path: Path, source: Path, call: str, make: Callable[[], object]) -> None:
-        if not force and manifest.state(path, call=call) == "current":
+        if not force and manifest.state(path, call=call, sources=[source]) == "current":
             progress(f"{path.name}: current")
             return
         progress(f"{path.name}: {call}")
@@ -164,40 +172,54 @@ def patch_file(
 
     from helpers.patches import PatchError
     from helpers.patches.metadata import read_metadata, write_metadata
-    from helpers.patches.nms import add_nms
     from helpers.patches.ultralytics import to_ultralytics
 
-    r = recipe or Recipe()
-    model = onnx.load(source)
+    recipe, model = recipe or Recipe(), _read_onnx(source)
     known = read_metadata(model)
-    if names is None and "names" not in known:
+    names = names or known.get("names")
+    if not names:
         raise PatchError(
             "names", expected="class names, in the file's metadata or given", got="neither",
             fix="pass names (on the command line: --names RBC,WBC,Platelets, or --names coco)",
         )  # fmt: skip
-    report: list[str] = []
-    for patch in (
-        lambda m: add_nms(m, iou_threshold=r.iou_threshold, score_threshold=r.score_threshold,
-                          max_detections=r.max_detections, class_offset=r.class_offset)
-        if len(m.graph.output[0].type.tensor_type.shape.dim) == 3 else None,
-        lambda m: to_ultralytics(m, slots=r.max_detections),
-        lambda m: write_metadata(m, names=names or known["names"], stride=stride or known.get("stride", 32)),
-    ):  # fmt: skip
-        if (result := patch(model)) is not None:
-            model, report = result.model, [*report, *result.report]
+    results = [_with_nms(model, recipe)] if _is_raw(model) else []
+    results.append(to_ultralytics(results[-1].model if results else model, slots=recipe.max_detections))
+    results.append(write_metadata(results[-1].model, names=names, stride=stride or known.get("stride", 32)))
     with atomic_path(target) as temporary:
-        onnx.save(model, temporary)
-    return tuple(report)
+        onnx.save(results[-1].model, temporary)
+    return tuple(line for result in results for line in result.report)
 
 
-def _add_nms(source: Path, target: Path, r: Recipe) -> None:
+def _add_nms(source: Path, target: Path, recipe: Recipe) -> None:
     import onnx
 
+    with atomic_path(target) as temporary:
+        onnx.save(_with_nms(_read_onnx(source), recipe).model, temporary)
+
+
+def _with_nms(model: onnx.ModelProto, recipe: Recipe) -> PatchResult:
     from helpers.patches.nms import add_nms
 
-    result = add_nms(
-        onnx.load(source), iou_threshold=r.iou_threshold, score_threshold=r.score_threshold,
-        max_detections=r.max_detections, class_offset=r.class_offset,
+    return add_nms(
+        model, iou_threshold=recipe.iou_threshold, score_threshold=recipe.score_threshold,
+        max_detections=recipe.max_detections, class_offset=recipe.class_offset,
     )  # fmt: skip
-    with atomic_path(target) as temporary:
-        onnx.save(result.model, temporary)
+
+
+def _is_raw(model: onnx.ModelProto) -> bool:
+    """Three dimensions, and not the ones of a graph that is patched already."""
+    outputs, nodes = model.graph.output, model.graph.node
+    patched = any(n.op_type == "NonMaxSuppression" or n.name.startswith("ultralytics/") for n in nodes)
+    return len(outputs) == 1 and len(outputs[0].type.tensor_type.shape.dim) == 3 and not patched
+
+
+def _read_onnx(path: str | Path) -> onnx.ModelProto:
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    from helpers.patches import PatchError
+
+    try:
+        return onnx.load(path)
+    except DecodeError as error:
+        raise PatchError("source", "an ONNX file", f"{path}, which is none", "name an .onnx file") from error
