@@ -8,7 +8,7 @@ import onnxruntime
 import pytest
 
 from helpers.parity import reference_nms
-from helpers.patches import PatchError, constant_value
+from helpers.patches import PatchError, constant_value, nms
 from helpers.patches.nms import add_nms
 
 RAW = """<ir_version: 8, opset_import: ["": {opset}], producer_name: "six lines", metadata_props: ["a": "b"]>
@@ -111,10 +111,58 @@ def test_the_default_offset_is_safe_wherever_the_boxes_are(rng, shift):
     np.testing.assert_array_equal(run(add_nms(raw(columns=10)).model, predictions), expected(predictions))
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ((600, 640), (-41, -1)),  # an offset of only the highest corner lays the second on the first
+        ((0, 10), (90, 100)),  # an offset of one pixel less than the span, downwards, makes them touch
+    ],
+)
+def test_the_default_offset_clears_the_whole_span(first, second):
+    rows = [[np.mean(s), np.mean(s), s[1] - s[0], s[1] - s[0], 1.0] for s in (first, second)]
+    boxes = np.array([[[*rows[0], 0.9, 0, 0], [*rows[1], 0, 0.8, 0]]])
+    assert len(run(add_nms(raw(), iou_threshold=0.0).model, boxes)) == 2
+
+
+def test_the_default_offset_has_a_pixel_to_spare_for_rounding(rng):
+    """At class 79 the float grid is 1/256 px: without it some of these pairs overlap by rounding."""
+    session = onnxruntime.InferenceSession(
+        add_nms(raw(columns=85), iou_threshold=0.0).model.SerializeToString()
+    )
+    for _ in range(60):
+        boxes = np.zeros((1, 2, 85), np.float32)
+        low, high, size = rng.uniform(-40, 30), rng.uniform(600, 680), rng.uniform(1, 9, 2)
+        boxes[0, 0, :5] = (high, high, size[0], size[0], 1)
+        boxes[0, 1, :5] = (low, low, size[1], size[1], 1)
+        boxes[0, [0, 1], [5 + 78, 5 + 79]] = 0.9
+        assert len(session.run(None, {"images": boxes})[0]) == 2
+
+
+def test_of_equal_classes_the_first_counts():
+    rows = run(add_nms(raw()).model, np.array([[[50, 50, 20, 20, 1, 0.3, 0.8, 0.8]]]))
+    assert rows[:, 5].tolist() == [1]
+
+
 def test_same_place_and_another_class_both_stay():
     pair = np.array([[[50, 50, 20, 20, 1, 0.9, 0, 0], [50, 50, 20, 20, 1, 0, 0, 0.8]]])
     assert run(add_nms(raw()).model, pair)[:, 5].tolist() == [0, 2]
     assert run(add_nms(raw(), class_offset=0.0).model, pair)[:, 5].tolist() == [0]
+
+
+@pytest.mark.parametrize("classes", [1, 3])
+def test_the_functions_can_be_called_one_by_one_with_arrays(rng, classes):
+    predictions = crowd(rng, classes=classes, count=40)
+    corners = nms.corners_of(predictions)
+    class_id, score = (nms.only_class_of if classes == 1 else nms.best_class_of)(predictions)
+    offset = nms.safe_offset(corners)
+    assert corners.shape == (1, 40, 4)
+    assert class_id.shape == score.shape == (1, 40, 1)
+    np.testing.assert_array_equal(
+        offset, corners.max(keepdims=True) - corners.min(keepdims=True) + np.float32(1)
+    )
+    limits = (np.array([100]), np.array([0.65], np.float32), np.array([0.35], np.float32))
+    rows = nms.suppress(corners, class_id, score, offset, *limits)
+    np.testing.assert_array_equal(rows, expected(predictions))
 
 
 def test_what_stands_upstream_stays_and_the_input_model_is_not_touched():

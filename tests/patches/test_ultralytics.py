@@ -10,7 +10,7 @@ import onnx
 import onnxruntime
 import pytest
 
-from helpers.patches import PatchError, shape_of
+from helpers.patches import PatchError, shape_of, ultralytics
 from helpers.patches.metadata import write_metadata
 from helpers.patches.nms import add_nms
 from helpers.patches.ultralytics import to_ultralytics
@@ -81,6 +81,16 @@ def test_rows_of_any_score_stand_before_padding(rng, score):
     rows = detections(rng, 5)
     rows[:, 6] = score
     np.testing.assert_array_equal(run(to_ultralytics(end2end()).model, rows), guide(rows))
+
+
+def test_the_edits_can_be_called_one_by_one_with_arrays(rng):
+    rows = detections(rng, 5)
+    ordered = ultralytics.reorder(rows)
+    padded = ultralytics.pad(ordered, np.zeros((3, 6), np.float32))
+    assert padded.shape == (8, 6)
+    last = np.full((1, 3), ultralytics.LAST)
+    chosen = ultralytics.choose(ordered, padded, last, np.array([3]), np.array([1, 3]))
+    np.testing.assert_array_equal(chosen, guide(rows[np.sort(np.argsort(-rows[:, 6])[:3])], 3))
 
 
 def test_equal_scores_keep_the_first(rng):
