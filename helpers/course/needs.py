@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from helpers.artifacts import LESSONS, Manifest, describe_onnx
 from helpers.course.place import is_headless, relative, say
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from helpers.course.picker import CourseModel
 
-__all__ = ["need"]
+__all__ = ["need", "require"]
+
+KINDS = ("raw", "end2end", "ultralytics")
 
 
 def need(model: CourseModel, kind: str) -> Path:
@@ -25,25 +28,44 @@ def need(model: CourseModel, kind: str) -> Path:
     Raises:
         ValueError: Another kind.
     """
-    if kind not in ("raw", "end2end", "ultralytics"):
-        raise ValueError(f"kind: expected raw, end2end or ultralytics, got {kind!r}")
-    path: Path = getattr(model.files, kind)
-    state = Manifest(model.files.folder).state(path)
-    if state != "current":
-        _make(model, path, state)
+    path = require(model, kind, tell=not is_headless())
     ports = [p for side in ("inputs", "outputs") for p in describe_onnx(path)[side]]
     shapes = (f"{p['name']} [{', '.join(str(n or '?') for n in p['shape'])}]" for p in ports)
     say(f"{relative(path)}: {' -> '.join(shapes)}")
     return path
 
 
-def _make(model: CourseModel, path: Path, state: str) -> None:
+def require(model: CourseModel, kind: str, *, tell: bool = False) -> Path:
+    """The same without its line of shapes, for exercise checks; `tell` says what is made and how long it took.
+
+    Raises:
+        ValueError: A kind other than `raw`, `end2end` and `ultralytics`.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"kind: expected {', '.join(KINDS)}, got {kind!r}. Fix: name one of them")
+    path: Path = getattr(model.files, kind)
+    state = _state(model, KINDS[: KINDS.index(kind) + 1])
+    if state != "current":
+        _make(model, path, state, tell=tell)
+    return path
+
+
+def _state(model: CourseModel, kinds: tuple[str, ...]) -> str:
+    """The last file's state; one that is current itself is stale where a file before it is not current."""
+    manifest = Manifest(model.files.folder)
+    paths: list[Path] = [getattr(model.files, kind) for kind in kinds]
+    states = [manifest.state(path) for path in paths]
+    broken = next((path.name for path, state in zip(paths, states, strict=True) if state != "current"), "")
+    return f"stale: {broken} is not current" if broken and states[-1] == "current" else states[-1]
+
+
+def _make(model: CourseModel, path: Path, state: str, *, tell: bool) -> None:
     from helpers.convert import convert
 
     started = time.perf_counter()
-    if not is_headless():
+    if tell:
         lesson = next(lesson for ending, lesson in LESSONS.items() if path.name.endswith(ending))
         say(f"{path.name} is {state}. Lesson {lesson} makes it; making it now ...")
     convert(model.checkpoint, model.files.folder.parent)
-    if not is_headless():
+    if tell:
         say(f"done in {time.perf_counter() - started:.0f} s")

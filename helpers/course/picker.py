@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from helpers.checkpoint import Checkpoint
     from helpers.course.pictures import NamedPicture
 
-__all__ = ["CourseModel", "pick_model"]
+__all__ = ["CourseModel", "current_model", "pick_model"]
 
 
 class CourseModel:
@@ -95,8 +95,19 @@ def _wanted() -> str:
     if is_checked():
         return BUNDLED
     remembered = repository() / "build" / "picked-model.txt"
-    text = os.environ.get("YOLOV7_MODEL") or (remembered.read_text("utf-8").strip() if remembered.is_file() else "")
+    text = os.environ.get("YOLOV7_MODEL") or (
+        remembered.read_text("utf-8").strip() if remembered.is_file() else ""
+    )
     return text or BUNDLED
+
+
+def current_model() -> CourseModel:
+    """The model that `pick_model` would give, without a dropdown or a line: exercise checks work on it.
+
+    >>> type(current_model()).__name__
+    'CourseModel'
+    """
+    return CourseModel(_wanted())
 
 
 def pick_model() -> CourseModel:
@@ -106,7 +117,7 @@ def pick_model() -> CourseModel:
     are checked or committed it is always the bundled model.
     """
     settle()
-    model = CourseModel(_wanted())
+    model = current_model()
     if is_headless():
         say(f"model: {model.name}, files in {relative(model.files.folder)}/")
     else:
@@ -120,7 +131,9 @@ def _show_dropdown(model: CourseModel) -> None:
 
     names = [BUNDLED, *OFFICIAL]
     box = ipywidgets.Dropdown(
-        options=names if model.source in names else [*names, model.source], value=model.source, description="Model"
+        options=names if model.source in names else [*names, model.source],
+        value=model.source,
+        description="Model",
     )
     note = ipywidgets.HTML()
 
@@ -129,7 +142,9 @@ def _show_dropdown(model: CourseModel) -> None:
         remembered = repository() / "build" / "picked-model.txt"
         remembered.parent.mkdir(parents=True, exist_ok=True)
         remembered.write_text(model.source + "\n", "utf-8")
-        note.value = f"files in <code>{relative(model.files.folder)}/</code>; run the cells below again after a change"
+        note.value = (
+            f"files in <code>{relative(model.files.folder)}/</code>; run the cells below again after a change"
+        )
 
     box.observe(change, names="value")
     change()

@@ -1,0 +1,104 @@
+"""The map of the course: a card for each lesson, a link where the lesson is there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING
+
+from helpers.course.place import repository
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["CARDS", "Card", "CourseMap", "course_map"]
+
+KINDS = {
+    "look": ("#e3edf8", "#1f5fa8"),
+    "make": ("#fbe9dc", "#a8480f"),
+    "use": ("#e2f3ea", "#1b6b49"),
+}
+"""Kind of a lesson to the colours of its card and of its number; both carry dark letters."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """One lesson on the map.
+
+    Attributes:
+        stem: File name without its ending, for example `02_export`.
+        title: As in the lesson's heading.
+        about: What the reader can do afterwards, in a few words.
+        result: What the lesson hands on.
+        kind: `look`, `make` or `use`.
+    """
+
+    stem: str
+    title: str
+    about: str
+    result: str
+    kind: str
+
+    @property
+    def number(self) -> str:
+        """Two digits."""
+        return self.stem[:2]
+
+
+CARDS = (
+    Card("00_start_here", "Start here", "the finished result first", "boxes on a picture", "use"),
+    Card("01_meet_yolov7", "Meet YOLOv7", "the family, counted and compared", "tables and charts", "look"),
+    Card("02_export", "Export", "a checkpoint becomes a graph", "raw and end-to-end ONNX", "make"),
+    Card("03_inspect", "Inspect", "what is inside, what it costs", "a drawing of the graph", "look"),
+    Card("04_patch", "Patch", "the surgery, edit by edit", "the Ultralytics ONNX", "make"),
+    Card("05_build_engine", "Build the engine", "TensorRT, with a GPU", "an FP16 engine", "make"),
+    Card("06_detect", "Detect", "pictures, folders, video, proof", "boxes that agree", "use"),
+    Card("07_quantize", "Quantize", "eight bits, accuracy kept", "an INT8 graph", "make"),
+    Card("08_train", "Train", "your own classes", "a checkpoint", "make"),
+    Card("09_scale_out", "Scale out", "many pictures, many processes", "a table of boxes", "use"),
+    Card("10_when_it_breaks", "When it breaks", "failures, provoked and cured", "a calm reader", "look"),
+)
+
+
+@dataclass(frozen=True, repr=False)
+class CourseMap:
+    """The cards, and which lessons are there; shows itself as HTML in a notebook and as text elsewhere."""
+
+    cards: tuple[Card, ...]
+    there: frozenset[str]
+
+    def __repr__(self) -> str:
+        """One line a lesson."""
+        width = max(len(card.title) for card in self.cards)
+        marks = ("" if card.stem in self.there else " (later)" for card in self.cards)
+        cards = zip(self.cards, marks, strict=True)
+        return "\n".join(f"{c.number}  {c.title:<{width}}  {c.about}{mark}" for c, mark in cards)
+
+    def _repr_html_(self) -> str:
+        return "".join(_card_html(card, card.stem in self.there) for card in self.cards)
+
+
+def _card_html(card: Card, there: bool) -> str:
+    paper, ink = KINDS[card.kind] if there else ("#eeeeee", "#666666")
+    title = f"{card.number} · {escape(card.title)}"
+    style = f"color:{ink};font-weight:bold;font-size:15px"
+    head = f'<span style="{style}">{title}</span>'
+    if there:
+        head = f'<a href="{card.stem}.ipynb" style="{style}">{title}</a>'
+    result = f"→ {escape(card.result)}" if there else "comes later"
+    return (
+        '<div style="display:inline-block;vertical-align:top;width:200px;height:82px;margin:4px;'
+        f"padding:8px 12px;background-color:{paper};color:#22303c;border-left:5px solid {ink};"
+        f'border-radius:6px;line-height:1.45">{head}<br>{escape(card.about)}<br><small>{result}</small></div>'
+    )
+
+
+def course_map(folder: Path | None = None) -> CourseMap:
+    """The map, with links to the lessons that lie in `folder` (default: the course's notebooks).
+
+    >>> course_map().cards[0].title
+    'Start here'
+    """
+    folder = folder or repository() / "notebooks"
+    there = (card.stem for card in CARDS if (folder / f"{card.stem}.ipynb").is_file())
+    return CourseMap(CARDS, frozenset(there))
