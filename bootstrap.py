@@ -1,18 +1,18 @@
-"""Set the course up and start it, with nothing but a Python: `python bootstrap.py run`, the same on every system.
+"""Set the course up and start it with nothing but a Python, on every system: python bootstrap.py run.
 
-The Makefile only calls this file. It makes `.venv` beside it, installs the tested lock (the GPU set where an NVIDIA
-driver answers, else the CPU set), and hands over to `python -m helpers course ...` there.
+The Makefile only calls this file. It makes `.venv` beside it, installs the tested lock (the GPU set where an
+NVIDIA driver answers, else the CPU set), and hands over to `python -m helpers course ...` there.
 
     python bootstrap.py run [--model yolov7-tiny]   execute the lessons in order
     python bootstrap.py test                        unit tests, doctests, notebooks under nbval
     python bootstrap.py lab                         JupyterLab at lesson 00
-    python bootstrap.py refresh                     execute the lessons again, keep the outputs, show what changed
+    python bootstrap.py refresh                     execute the lessons again and show what changed
     python bootstrap.py setup [--no-lock]           only make .venv
     python bootstrap.py lock                        write requirements/lock*.txt anew
-    python bootstrap.py colab                       install what this interpreter lacks (the lessons' first cell)
+    python bootstrap.py colab                       install what this Python lacks (the lessons' first cell)
 
-Settings (environment): TORCH_INDEX, another package index that has torch builds (for example CPU builds on Linux);
-COURSE_SET=cpu or gpu, instead of asking the driver; COURSE_VENV, another folder than .venv.
+Settings (environment): TORCH_INDEX, another package index that has torch builds (for example CPU builds on
+Linux); COURSE_SET=cpu or gpu, instead of asking the driver; COURSE_VENV, another folder than .venv.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent
 LOCK = ROOT / "requirements"
 OLDEST = (3, 11)
-# What uv is told when the lock is made: torch as tested, and never a second package that brings the folder cv2.
+# What uv is told when the lock is made: torch as tested, and no second package that brings the folder cv2.
 CONSTRAINTS = "torch==2.13.0\ntorchvision==0.28.0\n"
 OVERRIDES = "opencv-python; python_version < '3'\n"
 # torch brings these itself, and which ones depends on its build; so they are not in the lock.
@@ -109,7 +109,9 @@ def ensure_environment(*, locked: bool = True) -> Path:
         try:
             venv.create(folder, with_pip=True)
         except (OSError, subprocess.CalledProcessError) as error:
-            raise SetupError(f"{folder} could not be made ({error}). Fix: on Debian, install python3-venv") from error
+            raise SetupError(
+                f"{folder} could not be made ({error}). Fix: on Debian, install python3-venv"
+            ) from error
     kind = which_set()
     stamp, wanted = folder / "course-set.txt", fingerprint(kind, locked=locked)
     if not stamp.is_file() or stamp.read_text(encoding="utf-8") != wanted:
@@ -133,10 +135,13 @@ def install(python: str, kind: str, *, locked: bool) -> None:
     print(f"installing the {kind.upper()} set (some minutes the first time)", flush=True)
     if not locked:
         extras = ",".join((kind, *EXTRAS))
-        steps = [[*torch, "--upgrade", "--editable", f".[{extras}]"], [python, "-m", "pip", "uninstall", "-qy", "opencv-python"]]
+        steps = [
+            [*torch, "--upgrade", "--editable", f".[{extras}]"],
+            [python, "-m", "pip", "uninstall", "-qy", "opencv-python"],
+        ]
         steps.append([*pip, "--force-reinstall", "--no-deps", "opencv-python-headless"])
     else:
-        # torch with what its build needs (CUDA's libraries come that way); then the lock exactly as it was tested
+        # torch with what its build needs (CUDA's libraries come that way); then the lock as it was tested
         steps = [
             [*torch, "--constraint", str(LOCK / "lock.txt"), "torch==2.13.0"],
             [*pip, "--no-deps", "--requirement", str(LOCK / "lock.txt")],
@@ -146,7 +151,9 @@ def install(python: str, kind: str, *, locked: bool) -> None:
     for number, step in enumerate(steps, 1):
         print(f"  step {number} of {len(steps)}", flush=True)
         if (code := call(step)) != 0:
-            raise SetupError(f"pip ended with {code}: {' '.join(step[3:])}. Fix: see its lines above; then call this again")
+            raise SetupError(
+                f"pip ended with {code}: {' '.join(step[3:])}. Fix: see its lines above; then call this again"
+            )
 
 
 def requirements(*tables: str) -> list[str]:
@@ -171,7 +178,17 @@ def write_lock() -> int:
         subprocess.run([python, "-m", "pip", "install", "--quiet", "uv"], check=True)
         (work / "constraints.txt").write_text(CONSTRAINTS, encoding="utf-8")
         (work / "overrides.txt").write_text(OVERRIDES, encoding="utf-8")
-        base = [str(python), "-m", "uv", "pip", "compile", "--quiet", "--universal", "--python-version", "3.11"]
+        base = [
+            str(python),
+            "-m",
+            "uv",
+            "pip",
+            "compile",
+            "--quiet",
+            "--universal",
+            "--python-version",
+            "3.11",
+        ]
         base += ["--no-header", "--no-annotate", "--constraint", str(work / "constraints.txt")]
         base += ["--override", str(work / "overrides.txt"), str(ROOT / "pyproject.toml")]
         extras = [option for extra in EXTRAS for option in ("--extra", extra)]
@@ -185,7 +202,10 @@ def write_lock() -> int:
     head = "# Written by: python bootstrap.py lock"
     write(LOCK / "lock.txt", [f"{head} (both sets; torch brings its own CUDA libraries)", *common])
     for kind, found in lines.items():
-        write(LOCK / f"lock-{kind}.txt", [f"{head} (on top of lock.txt)", *(x for x in found if x not in common)])
+        write(
+            LOCK / f"lock-{kind}.txt",
+            [f"{head} (on top of lock.txt)", *(x for x in found if x not in common)],
+        )
     return 0
 
 
@@ -199,8 +219,11 @@ def is_met(requirement: str) -> bool:
     """Whether an installed package meets a requirement of the form `name>=floor`."""
     from importlib.metadata import PackageNotFoundError, version
 
-    name, _, floor = requirement.split(";")[0].strip().partition(">=")
-    stand_ins = {"opencv-python-headless": ("opencv-python", "opencv-contrib-python"), "onnxruntime": ("onnxruntime-gpu",)}
+    name, _, floor = requirement.partition(";")[0].strip().partition(">=")
+    stand_ins = {
+        "opencv-python-headless": ("opencv-python", "opencv-contrib-python"),
+        "onnxruntime": ("onnxruntime-gpu",),
+    }
     for candidate in (name, *stand_ins.get(name, ())):
         try:
             found = version(candidate)
@@ -212,15 +235,19 @@ def is_met(requirement: str) -> bool:
 
 def numbers(text: str) -> list[int]:
     """The leading numbers of a version: `2.13.0+cpu` is 2, 13, 0."""
-    return [int(re.match(r"\d*", part).group() or 0) for part in text.split("+")[0].split(".")[:3]]  # type: ignore[union-attr]
+    return [int("".join(re.findall(r"^\d+", part)) or 0) for part in text.partition("+")[0].split(".")[:3]]
 
 
 def install_missing() -> int:
-    """Install into this interpreter what it lacks, and the package itself; nothing that is there is touched."""
+    """Install into this Python what it lacks, and the package itself; what is there stays as it is."""
     check_version()
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     wanted = requirements("cpu", "ultralytics")
-    wanted += [item for item in requirements("course")[len(requirements()) :] if item.startswith(("matplotlib", "netron", "ipyw"))]
+    wanted += [
+        item
+        for item in requirements("course")[len(requirements()) :]
+        if item.startswith(("matplotlib", "netron", "ipyw"))
+    ]
     absent = [requirement for requirement in wanted if not is_met(requirement)]
     print(f"missing here: {', '.join(absent) or 'nothing'}", flush=True)
     if os.environ.get("COURSE_DRY_RUN"):

@@ -54,5 +54,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Load one of the names above from its module on first use."""
     if name not in _HOME_OF_NAME:
-        raise AttributeError(f"module 'helpers.course' has no attribute {name!r}; it has {', '.join(__all__)}")
+        raise AttributeError(
+            f"module 'helpers.course' has no attribute {name!r}; it has {', '.join(__all__)}"
+        )
     return getattr(import_module(_HOME_OF_NAME[name]), name)

@@ -63,7 +63,12 @@ def bars(values: Mapping[str, float], *, title: str, unit: str = "", digits: int
 
 
 def lines(
-    x: Sequence[float], series: Mapping[str, Sequence[float]], *, title: str, x_label: str = "", y_label: str = ""
+    x: Sequence[float],
+    series: Mapping[str, Sequence[float]],
+    *,
+    title: str,
+    x_label: str = "",
+    y_label: str = "",
 ) -> Figure:
     """Lines over one axis, named in a legend where there are several."""
     chart, axes = figure(title)
@@ -93,7 +98,7 @@ def render(chart: Figure) -> NDArray[np.uint8]:
 
 
 def present(chart: Figure, line: str) -> None:
-    """Show a figure and say the line that goes with it, which a check compares where it cannot see pictures."""
+    """Show a figure and say the line beside it, which a check compares: it cannot see pictures."""
     from helpers.drawing import show
 
     show(render(chart), quality=92)

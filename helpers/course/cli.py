@@ -33,7 +33,9 @@ def add_parser(subparsers: Subparsers) -> None:
     command("test", "unit tests, doctests, and the notebooks under strict nbval", _test)
     lab = command("lab", "open JupyterLab at lesson 00", _lab)
     lab.add_argument("options", nargs="*", help="passed on to JupyterLab; put -- in front")
-    execute = command("execute", "re-execute notebooks from their text twins and write them with outputs", _execute)
+    execute = command(
+        "execute", "re-execute notebooks from their text twins and write them with outputs", _execute
+    )
     sync = command("sync", "make notebooks from their text twins, keeping outputs that still belong", _sync)
     sync.add_argument("--from-notebook", action="store_true", help="the other way: twins from notebooks")
     check = command("check", "the rules that committed notebooks keep", _check)
@@ -65,7 +67,15 @@ def test_commands() -> list[list[str]]:
     """The test command in two parts: unit tests and doctests, then the notebooks under strict nbval."""
     pytest = [sys.executable, "-m", "pytest", "-q"]
     notebooks = ["--nbval", "--nbval-current-env", "--nbval-sanitize-with", "notebooks/nbval.cfg"]
-    where = ["--override-ini", "addopts=", "--nbval-cell-timeout", "600", "notebooks", "--ignore", "notebooks/text"]
+    where = [
+        "--override-ini",
+        "addopts=",
+        "--nbval-cell-timeout",
+        "600",
+        "notebooks",
+        "--ignore",
+        "notebooks/text",
+    ]
     commands = [[*pytest, "-n", "2", "--dist", "loadfile", "tests", "helpers"]]
     if any((repository() / "notebooks").glob("*.ipynb")):
         commands.append([*pytest, *notebooks, *where])
@@ -74,8 +84,14 @@ def test_commands() -> list[list[str]]:
 
 def _test(_options: argparse.Namespace) -> int:
     environment = {**os.environ, "YOLOV7_CHECKED": "1", "YOLOV7_HEADLESS": "1", "CUDA_VISIBLE_DEVICES": "-1"}
-    environment |= {"PYDEVD_DISABLE_FILE_VALIDATION": "1", "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
-    codes = [subprocess.run(command, cwd=repository(), env=environment, check=False).returncode for command in test_commands()]
+    environment |= {
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+        "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
+    }
+    codes = [
+        subprocess.run(command, cwd=repository(), env=environment, check=False).returncode
+        for command in test_commands()
+    ]
     say(_counts())
     return max(codes)
 
@@ -86,8 +102,13 @@ def _counts() -> str:
     from helpers.course.twins import read_notebook
 
     found = [read_notebook(path) for path in all_notebooks()]
-    ignored, reasons = sum(map(ignored_cells, found)), [r for notebook in found for r in not_run_reasons(notebook)]
-    return f"notebooks: {len(found)}; cells run but not compared: {ignored}; parts not run here: {len(reasons)}"
+    ignored, reasons = (
+        sum(map(ignored_cells, found)),
+        [r for notebook in found for r in not_run_reasons(notebook)],
+    )
+    return (
+        f"notebooks: {len(found)}; cells run but not compared: {ignored}; parts not run here: {len(reasons)}"
+    )
 
 
 def _lab(options: argparse.Namespace) -> int:
@@ -110,7 +131,9 @@ def _sync(options: argparse.Namespace) -> int:
 
     if options.from_notebook:
         wanted = tuple(options.lessons) or ("",)
-        changed: Sequence[Path] = [twins.pull(path) for path in all_notebooks() if path.name.startswith(wanted)]
+        changed: Sequence[Path] = [
+            twins.pull(path) for path in all_notebooks() if path.name.startswith(wanted)
+        ]
     else:
         changed = twins.lessons(options.lessons)
         for twin in changed:

@@ -37,7 +37,7 @@ def colab_cell(address: str) -> str:
 
     Only what is missing is installed, so that the packages Colab brings stay, and no restart is needed.
     """
-    return f'''# On Colab: fetch the course and install what is missing. Anywhere else this cell does nothing.
+    return f"""# On Colab: fetch the course and install what is missing. Anywhere else this cell does nothing.
 import sys
 
 if "google.colab" in sys.modules:
@@ -52,13 +52,13 @@ if "google.colab" in sys.modules:
         subprocess.run(["git", "clone", "--quiet", "--depth", "1", source, folder], check=True)
     subprocess.run([sys.executable, f"{{folder}}/bootstrap.py", "colab"], check=True)
     site.addsitedir(sysconfig.get_path("purelib"))  # so that this running kernel sees what was installed
-    os.chdir(f"{{folder}}/notebooks")'''
+    os.chdir(f"{{folder}}/notebooks")"""
 
 
 def restamp(root: Path | None = None) -> list[Path]:
     """Write the repository's address into README, contributing notes and lessons; returns the changed files.
 
-    Every address in these files that ends in this repository's name, or in the name of the placeholder, is ours.
+    Every address in these files that ends in this repository's name, or in the placeholder's, is ours.
     """
     root = root or repository()
     address = repository_address(root)
@@ -74,7 +74,11 @@ def restamp(root: Path | None = None) -> list[Path]:
 
 
 def _stamped_files(root: Path) -> Iterable[Path]:
-    yield from (path for path in (root / "README.md", root / "README.zh-CN.md", root / "CONTRIBUTING.md") if path.is_file())
+    yield from (
+        path
+        for path in (root / "README.md", root / "README.zh-CN.md", root / "CONTRIBUTING.md")
+        if path.is_file()
+    )
     for pattern in ("notebooks/*.ipynb", "notebooks/*/*.ipynb", "notebooks/text/**/*.py"):
         yield from sorted(root.glob(pattern))
 

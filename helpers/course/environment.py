@@ -21,8 +21,9 @@ __all__ = ["Finding", "Report", "check", "gpu_name"]
 
 # Floors as in pyproject.toml; a test holds the two together.
 FLOORS = {
-    "numpy": "2.1", "onnx": "1.19", "onnxscript": "0.5.4", "onnx-ir": "0.1.9", "torch": "2.9", "safetensors": "0.5",
-    "opencv-python-headless": "4.10", "matplotlib": "3.9", "ipywidgets": "8.1", "netron": "8",
+    "numpy": "2.1", "onnx": "1.19", "onnxscript": "0.5.4", "onnx-ir": "0.1.9", "torch": "2.9",
+    "safetensors": "0.5", "opencv-python-headless": "4.10", "matplotlib": "3.9", "ipywidgets": "8.1",
+    "netron": "8",
 }  # fmt: skip
 
 
@@ -55,14 +56,13 @@ class Report:
         return all(finding.state != "missing" for finding in self.findings)
 
     def table(self, *, steady: bool | None = None) -> Table:
-        """The report as a table; `steady` leaves out what differs between machines (default: where headless)."""
+        """The report as a table; `steady` (headless: True) leaves out what differs between machines."""
         steady = is_headless() if steady is None else steady
-        rows = tuple((f.what, f.state, f.found, f.fix) for f in self.findings)
         if not steady:
+            rows = tuple((f.what, f.state, f.found, f.fix) for f in self.findings)
             return Table(("what", "state", "found", "fix"), rows)
-        needed = (f for f in self.findings if f.state != "optional")
-        rows = tuple((f.what, f.state, f.fix) for f in needed if f.what not in _MACHINE_ONLY)
-        return Table(("what", "state", "fix"), rows)
+        needed = (f for f in self.findings if f.what not in _MACHINE_ONLY)
+        return Table(("what", "state", "fix"), tuple((f.what, f.state, f.fix) for f in needed))
 
     def __str__(self) -> str:
         """The table and one closing line."""
@@ -105,7 +105,10 @@ def _installed(name: str) -> str | None:
 
 def _at_least(found: str, floor: str) -> bool:
     def numbers(text: str) -> Iterable[int]:
-        return [int("".join(c for c in part if c.isdigit()) or 0) for part in text.split("+")[0].split(".")[:3]]
+        return [
+            int("".join(c for c in part if c.isdigit()) or 0)
+            for part in text.partition("+")[0].split(".")[:3]
+        ]
 
     return list(numbers(found)) >= list(numbers(floor))
 
@@ -116,7 +119,9 @@ def _packages() -> Iterable[Finding]:
         if found is None and name == "opencv-python-headless":
             found = _installed("opencv-python")
         ok = found is not None and _at_least(found, floor)
-        yield Finding(name, "ok" if ok else "missing", found or "none", "" if ok else f'pip install "{name}>={floor}"')
+        yield Finding(
+            name, "ok" if ok else "missing", found or "none", "" if ok else f'pip install "{name}>={floor}"'
+        )
 
 
 def _runtime() -> Finding:
@@ -153,7 +158,9 @@ def _gpu() -> Iterable[Finding]:
     fix = "" if cuda else "pip uninstall onnxruntime; pip install onnxruntime-gpu"
     yield Finding("ONNX Runtime on CUDA", "ok" if cuda else "optional", "yes" if cuda else "no", fix)
     engine = _installed("tensorrt")
-    yield Finding("TensorRT", "ok" if engine else "optional", engine or "none", "" if engine else "pip install tensorrt")
+    yield Finding(
+        "TensorRT", "ok" if engine else "optional", engine or "none", "" if engine else "pip install tensorrt"
+    )
 
 
 def _disk() -> Finding:
@@ -165,7 +172,9 @@ def _disk() -> Finding:
 def _weights() -> Finding:
     path = Path(bundled_weights())
     ok = path.is_file()
-    return Finding("bundled weights", "ok" if ok else "missing", path.name, "" if ok else "git checkout -- data")
+    return Finding(
+        "bundled weights", "ok" if ok else "missing", path.name, "" if ok else "git checkout -- data"
+    )
 
 
 def _ultralytics() -> Finding:

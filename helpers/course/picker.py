@@ -74,7 +74,7 @@ class CourseModel:
         return (640, 640)
 
     def pictures(self, count: int = 4) -> list[NamedPicture]:
-        """Pictures that suit the model: drawn smears for the bundled one, Ultralytics' own for the official ones."""
+        """Pictures that suit the model: drawn smears, or Ultralytics' own bus for the official ones."""
         from helpers.course.pictures import pictures_for
 
         return pictures_for(self.name, count)
@@ -113,8 +113,8 @@ def current_model() -> CourseModel:
 def pick_model() -> CourseModel:
     """The model to work on; in JupyterLab a dropdown stands under the cell, too.
 
-    `YOLOV7_MODEL` names another one: an official name, or the path of a `.pt` or `.safetensors`. While outputs
-    are checked or committed it is always the bundled model.
+    `YOLOV7_MODEL` names another one: an official name, or the path of a `.pt` or `.safetensors`. While
+    outputs are checked or committed it is always the bundled model.
     """
     settle()
     model = current_model()
@@ -148,4 +148,4 @@ def _show_dropdown(model: CourseModel) -> None:
 
     box.observe(change, names="value")
     change()
-    display(ipywidgets.HBox([box, note]))
+    display(ipywidgets.HBox([box, note]))  # type: ignore[no-untyped-call]

@@ -39,7 +39,9 @@ class NamedPicture:
         return self.image_bgr.shape[1], self.image_bgr.shape[0]
 
 
-def drawn(count: int = 4, *, first_seed: int = 9000, size_wh: tuple[int, int] = (640, 480)) -> list[NamedPicture]:
+def drawn(
+    count: int = 4, *, first_seed: int = 9000, size_wh: tuple[int, int] = (640, 480)
+) -> list[NamedPicture]:
     """Drawn blood smears with their boxes; the same seeds give the same pictures.
 
     Seeds from 9000 on are the course's: training draws lower ones.
@@ -65,7 +67,7 @@ def photograph_folder() -> Path | None:
 
 
 def photographs(count: int = 4) -> list[NamedPicture]:
-    """Photographs of blood smears that the bundled model never saw in training; empty, and said so, without them."""
+    """Photographs of blood smears that the bundled model never saw; says so where there are none."""
     from helpers.training.datasets import read_voc
 
     folder = photograph_folder()

@@ -1,4 +1,4 @@
-"""The rules a committed notebook keeps, as functions that say what is wrong; tests and `course check` use them."""
+"""The rules that committed notebooks keep, as functions that say what is wrong."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ MAX_LINES = 25
 MEDIAN_LINES = 9
 IGNORE = "nbval-ignore-output"
 MAX_IGNORED = 8  # in the whole course; raise it in the same commit as the cell that needs it, with a reason
-_ABSOLUTE = re.compile(r"(?:^|[\s\"'(=`])(?:/(?:work|home|root|tmp|Users|content|mnt|usr|opt)/[\w.-]+|[A-Z]:\\\\?\w)")
+_ABSOLUTE = re.compile(
+    r"(?:^|[\s\"'(=`])(?:/(?:work|home|root|tmp|Users|content|mnt|usr|opt)/[\w.-]+|[A-Z]:\\\\?\w)"
+)
 _HOST = re.compile(r"\b(?:127\.0\.0\.1|localhost):\d+")
 
 
@@ -37,7 +39,8 @@ def ignored_cells(notebook: Any) -> int:
 def rules() -> tuple[Callable[[Path, Any], Iterator[str]], ...]:
     """All rules, in the order in which they are reported."""
     return (
-        _executed, _plain_python, _small, _clean_metadata, _clean_outputs, _in_sync, _complete, _links, _solved,
+        _executed, _plain_python, _small, _clean_metadata, _clean_outputs,
+        _in_sync, _complete, _links, _solved,
     )  # fmt: skip
 
 
@@ -67,13 +70,15 @@ def _plain_python(_path: Path, notebook: Any) -> Iterator[str]:
         lines = cell.source.splitlines()
         for line in lines:
             if line.lstrip().startswith(("!", "%")):
-                yield f"cell {cell.id}: no shell lines and no magics, whose failures nobody sees: {line.strip()!r}"
+                yield f"cell {cell.id}: shell lines and magics fail unseen: {line.strip()!r}"
         try:
             tree = ast.parse(cell.source)
         except SyntaxError as error:
             yield f"cell {cell.id}: not plain Python ({error.msg})"
             continue
-        installs = "pip" in {n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str)}
+        installs = "pip" in {
+            n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str)
+        }
         if (installs or "get_ipython" in cell.source) and "colab" not in cell.metadata.get("tags", []):
             yield f"cell {cell.id}: installs or talks to IPython; only the Colab cell may"
         if any(isinstance(n, ast.Attribute) and ast.unparse(n) == "sys.path" for n in ast.walk(tree)):
@@ -155,7 +160,7 @@ def _links(path: Path, notebook: Any) -> Iterator[str]:
         for target in re.findall(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)", text):
             if target.startswith("#"):
                 if target[1:] not in anchors:
-                    yield f"link {target}: no such heading (JupyterLab's form keeps capitals, spaces become '-')"
+                    yield f"link {target}: no such heading (capitals stay, spaces become '-')"
             elif not re.match(r"\w+:", target) and not (path.parent / target.split("#")[0]).exists():
                 yield f"link {target}: leads nowhere"
 

@@ -92,7 +92,9 @@ def clean(notebook: Any) -> None:
         cell.metadata.pop("execution", None)
         joined: list[Any] = []
         for output in cell.outputs:
-            output.pop("metadata", None) if output.output_type == "stream" else output.get("metadata", {}).clear()
+            output.pop("metadata", None) if output.output_type == "stream" else output.get(
+                "metadata", {}
+            ).clear()
             last = joined[-1] if joined else None
             if last and output.output_type == last.output_type == "stream" and output.name == last.name:
                 last.text += output.text
@@ -135,7 +137,9 @@ def _one(twin: Path, *, checked: bool, model: str | None, pictures: Path | None)
     written = _save_pictures(notebook, pictures, path.stem) if pictures else 0
     cells = sum(cell.cell_type == "code" for cell in notebook.cells)
     seconds = time.perf_counter() - start
-    return LessonResult(_name(path), cells, ignored_cells(notebook), not_run_reasons(notebook), written, seconds), notebook
+    return LessonResult(
+        _name(path), cells, ignored_cells(notebook), not_run_reasons(notebook), written, seconds
+    ), notebook
 
 
 def execute(twins: Sequence[Path]) -> list[LessonResult]:

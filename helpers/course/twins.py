@@ -1,7 +1,7 @@
 """Notebooks and their text twins: `notebooks/text/NN_name.py` is what people write and review.
 
-A twin is jupytext's percent format with each cell's id in its header line. Ids and outputs survive: a cell whose
-id and source did not change keeps its outputs; a cell without an id gets one, which is written back.
+A twin is jupytext's percent format with each cell's id in its header line. Ids and outputs survive: a cell
+whose id and source did not change keeps its outputs; a cell without an id gets one, which is written back.
 """
 
 from __future__ import annotations
@@ -14,7 +14,17 @@ from typing import Any
 from helpers.artifacts import atomic_path
 from helpers.course.place import repository
 
-__all__ = ["KERNEL", "lessons", "notebook_of", "pull", "push", "read_notebook", "render", "twin_of", "write_notebook"]
+__all__ = [
+    "KERNEL",
+    "lessons",
+    "notebook_of",
+    "pull",
+    "push",
+    "read_notebook",
+    "render",
+    "twin_of",
+    "write_notebook",
+]
 
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 _HEADER = "# The text twin of a notebook: edit this file, then run python -m helpers course execute\n\n"
@@ -32,7 +42,10 @@ def lessons(names: Iterable[str] = (), folder: Path | None = None, *, solutions:
         ValueError: A name that no lesson begins with.
     """
     folder = folder or repository() / "notebooks" / "text"
-    found = [*folder.glob("[0-9][0-9]_*.py"), *(folder.glob("solutions/[0-9][0-9]_*.py") if solutions else ())]
+    found = [
+        *folder.glob("[0-9][0-9]_*.py"),
+        *(folder.glob("solutions/[0-9][0-9]_*.py") if solutions else ()),
+    ]
     found.sort(key=lambda path: (path.stem, path.parent.name == "solutions"))
     wanted = tuple(names)
     for name in wanted:
@@ -89,8 +102,10 @@ def render(notebook: Any) -> str:
     for cell in notebook.cells:
         tags = cell.metadata.get("tags")
         metadata = {"id": cell.id, **({"tags": list(tags)} if tags else {})}
-        make = nbformat.v4.new_code_cell if cell.cell_type == "code" else nbformat.v4.new_markdown_cell
-        bare.cells.append(make(cell.source, metadata=metadata))
+        if cell.cell_type == "code":
+            bare.cells.append(nbformat.v4.new_code_cell(cell.source, metadata=metadata))
+        else:
+            bare.cells.append(nbformat.v4.new_markdown_cell(cell.source, metadata=metadata))
     text: str = jupytext.writes(bare, fmt="py:percent")
     body = text[text.index("# %%") :] if "# %%" in text else ""
     return _HEADER + body

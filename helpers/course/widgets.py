@@ -59,7 +59,9 @@ def choose(action: Callable[[Any], object], options: Sequence[Any], *, label: st
     _connect(box, lambda: action(options[box.value]))
 
 
-def upload(action: Callable[[NamedPicture], object], *, fallback: NamedPicture, label: str = "your picture") -> None:
+def upload(
+    action: Callable[[NamedPicture], object], *, fallback: NamedPicture, label: str = "your picture"
+) -> None:
     """Call `action` with an uploaded picture; before that, and headless, with `fallback`.
 
     Args:
@@ -102,5 +104,5 @@ def _connect(control: Any, run: Callable[[], object]) -> None:
             run()
 
     control.observe(refresh, names="value")
-    display(ipywidgets.VBox([control, output]))
+    display(ipywidgets.VBox([control, output]))  # type: ignore[no-untyped-call]
     refresh()

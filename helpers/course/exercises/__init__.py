@@ -1,7 +1,7 @@
 """Check a reader's answers: right, or a hint that does not give the answer away.
 
-Each lesson has a file `lesson_NN.py` here with functions `exercise_1`, `exercise_2`, `exercise_3`. Each takes the
-answer and returns None if it is right, else a hint. In a lesson:
+Each lesson has a file `lesson_NN.py` here with functions `exercise_1`, `exercise_2`, `exercise_3`. Each takes
+the answer and returns None if it is right, else a hint. In a lesson:
 
 >>> from helpers.course import exercises
 >>> _ = exercises.check("02", 1, ...)
@@ -48,7 +48,9 @@ def _find(lesson: str, number: int) -> Callable[[Any], str | None]:
         module = import_module(f"helpers.course.exercises.lesson_{lesson}")
         checker: Callable[[Any], str | None] = getattr(module, f"exercise_{number}")
     except (ModuleNotFoundError, AttributeError) as error:
-        raise ValueError(f"exercise: expected a lesson and number that exist, got {lesson}.{number}") from error
+        raise ValueError(
+            f"exercise: expected a lesson and number that exist, got {lesson}.{number}"
+        ) from error
     return checker
 
 
