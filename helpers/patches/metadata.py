@@ -42,7 +42,7 @@ def write_metadata(
     nms: bool = True,
     **texts: str,
 ) -> PatchResult:
-    """Write the metadata of a detector into the model; other entries stay.
+    """Write a detector's metadata; batch, channels and `args["dynamic"]` follow from the input; other keys stay.
 
     Args:
         model: one input `[B, 3, H, W]`.
@@ -51,10 +51,6 @@ def write_metadata(
         imgsz: height and width of the input (one number for a square); `None` reads them from the model.
         nms: whether the graph holds its own NMS.
         **texts: any of `description`, `author`, `version`, `license`.
-
-    Returns:
-        The model with these texts, `stride`, `task`, `batch`, `imgsz`, `names`, `channels` and `args`;
-        `batch` and `args["dynamic"]` follow from the input.
 
     Raises:
         PatchError: names empty or repeated, a size not the input's or no multiple of the stride.
@@ -66,14 +62,8 @@ def write_metadata(
     """
     patched = open_model(model)
     batch, channels, size = _picture(patched)
-    if not (texts.keys() <= set(TEXTS) and all(isinstance(text, str) for text in texts.values())):
-        raise PatchError(
-            "texts", f"text under {', '.join(TEXTS)}", texts, "Ultralytics would trip over other keys"
-        )
-    if type(stride) is not int or stride < 1:
-        raise PatchError("stride", "a whole number from 1", repr(stride), "32, or 64 for the P6 models")
-    entries = {key: texts[key] for key in TEXTS if key in texts} | {
-        "stride": str(stride),
+    entries = _checked_texts(texts) | {
+        "stride": str(_checked_stride(stride)),
         "task": "detect",
         "batch": str(batch or 1),
         "imgsz": repr(_checked_size(imgsz, size, stride)),
@@ -120,6 +110,20 @@ def _picture(model: onnx.ModelProto) -> tuple[int | None, int, list[int | None]]
         raise PatchError("model", "one input [B, channels, H, W]", shapes, "hand in a detector's graph")
     batch, height, width = (number if isinstance(number, int) else None for number in (shape[0], *shape[2:]))
     return batch, shape[1], [height, width]
+
+
+def _checked_texts(texts: dict[str, str]) -> dict[str, str]:
+    if not (texts.keys() <= set(TEXTS) and all(isinstance(text, str) for text in texts.values())):
+        raise PatchError(
+            "texts", f"text under {', '.join(TEXTS)}", texts, "Ultralytics would trip over other keys"
+        )
+    return {key: texts[key] for key in TEXTS if key in texts}
+
+
+def _checked_stride(stride: int) -> int:
+    if type(stride) is not int or stride < 1:
+        raise PatchError("stride", "a whole number from 1", repr(stride), "32, or 64 for the P6 models")
+    return stride
 
 
 def _checked_size(imgsz: object, found: list[int | None], stride: int) -> list[int]:

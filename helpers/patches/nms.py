@@ -10,7 +10,7 @@ boxes of different classes are moved apart by `class x class_offset` before it.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
@@ -31,7 +31,9 @@ from helpers.patches import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from helpers.patches import Source
+    from numpy.typing import NDArray
+
+    from helpers.patches import Shape, Source
 
 __all__ = ["add_nms"]
 
@@ -116,8 +118,8 @@ def add_nms(
         iou_threshold: of two boxes of a class that overlap by more, the worse is dropped; 0 to 1.
         score_threshold: boxes that score no more are dropped; 0 to 1.
         max_detections: at most so many rows a picture.
-        class_offset: pixels between classes. `None` measures the span of all boxes inside the graph, right
-            also for boxes beyond the picture; `640.0` is the official one; at `0.0` all classes compete.
+        class_offset: pixels between classes. `None` measures the span of all boxes in the graph, so it
+            holds beyond the picture too; `640.0` is the official one; at `0.0` all classes compete.
 
     Returns:
         The end-to-end model with output `detections` `[detection_count, 7]`.
@@ -127,51 +129,72 @@ def add_nms(
 
     >>> raw = onnx.parser.parse_model('''<ir_version: 8, opset_import: ["": 17]>
     ...     raw (float[1, 9, 7] predictions) => (float[1, 9, 7] output) { output = Identity(predictions) }''')
-    >>> result = add_nms(raw)
-    >>> result.changed, add_nms(result.model).changed
-    (True, False)
+    >>> add_nms(raw).model.graph.output[0].name
+    'detections'
     """
-    _validate(iou_threshold, score_threshold, max_detections, class_offset)
-    limits = {
-        "max_detections": np.array([max_detections]),
-        "iou_threshold": np.array([iou_threshold], np.float32),
-        "score_threshold": np.array([score_threshold], np.float32),
-    }
+    limits = _limits(iou_threshold, score_threshold, max_detections)
+    if class_offset is not None and not 0 <= class_offset < math.inf:
+        raise PatchError(
+            "class_offset", "None, or pixels from 0", repr(class_offset), "leave it out: None is safe"
+        )
     patched = open_model(model)
     output, shape = single_output(patched)
-    for node in patched.graph.node:
+    done = _done(patched, shape, limits)
+    if done:
+        return unchanged(model, f"{output}: {done}")
+    columns = _columns(output, shape)
+    report = [f"{output} {list(shape)} -> {OUTPUT} [detection_count, 7]"]
+    report += _append(patched, output, columns, limits, class_offset)
+    value = onnx.helper.make_tensor_value_info(OUTPUT, onnx.TensorProto.FLOAT, ["detection_count", 7])
+    patched.graph.output[0].CopyFrom(value)
+    return finish(model, patched, report)
+
+
+def _limits(iou: float, score: float, max_detections: int) -> dict[str, NDArray[Any]]:
+    """The checked thresholds, as the last inputs of `NonMaxSuppression`."""
+    for name, value in (("iou_threshold", iou), ("score_threshold", score)):
+        if not 0 <= value <= 1:
+            raise PatchError(
+                name, "a number from 0 to 1", repr(value), "the official values are 0.65 and 0.35"
+            )
+    if type(max_detections) is not int or max_detections < 1:
+        raise PatchError("max_detections", "a whole number from 1", repr(max_detections), "100 is usual")
+    return {
+        "max_detections": np.array([max_detections]),
+        "iou_threshold": np.array([iou], np.float32),
+        "score_threshold": np.array([score], np.float32),
+    }
+
+
+def _done(model: onnx.ModelProto, shape: Shape, limits: Mapping[str, NDArray[Any]]) -> str:
+    """Why there is nothing to do, or an empty text. An NMS with other thresholds is refused, not ignored."""
+    for node in model.graph.node:
         if node.op_type == "NonMaxSuppression":
-            found = [constant_value(patched, name) for name in node.input[2:5]]
+            found = [constant_value(model, name) for name in node.input[2:5]]
             if found != list(limits.values()):
                 fix = "start from the raw graph, or ask for the same thresholds"
                 raise PatchError("model", f"no NMS, or one with {limits}", f"one with {found}", fix)
-            return unchanged(model, f"{output}: an NMS with these thresholds is there already")
-    if len(shape) == 2 and shape[1] == 7:
-        return unchanged(model, f"{output}: [M, 7] already")
+            return "an NMS with these thresholds is there already"
+    return "[M, 7] already" if len(shape) == 2 and shape[1] == 7 else ""
+
+
+def _columns(output: str, shape: Shape) -> int:
+    """The number of columns of a raw output, 5 + classes."""
     columns = shape[2] if len(shape) == 3 else None
     if not isinstance(columns, int) or columns < 6:
         fix = "hand in the raw export, with its number of classes fixed"
         raise PatchError("model", "a raw output [B, N, 5 + classes]", f"{output} {list(shape)}", fix)
-    _append(patched, output, columns, limits, class_offset)
-    value = onnx.helper.make_tensor_value_info(OUTPUT, onnx.TensorProto.FLOAT, ["detection_count", 7])
-    patched.graph.output[0].CopyFrom(value)
-    report = (
-        f"{output} {list(shape)} -> {OUTPUT} [detection_count, 7]",
-        f"NMS: IoU {iou_threshold:g}, score {score_threshold:g}, at most {max_detections} a picture",
-        f"classes apart by {'the span of the boxes' if class_offset is None else f'{class_offset:g} px'}",
-        "score = objectness x class" if columns > 6 else "score = objectness: a single class",
-    )
-    return finish(model, patched, report)
+    return columns
 
 
 def _append(
     patched: onnx.ModelProto,
     output: str,
     columns: int,
-    limits: Mapping[str, Source],
+    limits: Mapping[str, NDArray[Any]],
     class_offset: float | None,
-) -> None:
-    """Splice the functions above behind the value `output`."""
+) -> list[str]:
+    """Splice the functions above behind the value `output`; what was done, in words."""
     splice(patched, corners_of, {"predictions": output}, "nms", "nms/corners")
     splice(patched, only_class_of if columns == 6 else best_class_of, {"predictions": output}, "nms")
     offset: Source = "nms/class_offset"
@@ -181,17 +204,8 @@ def _append(
         offset = np.array(class_offset, np.float32)
     values: dict[str, Source] = {name: f"nms/{name}" for name in ("corners", "class_id", "score")}
     splice(patched, suppress, values | {"class_offset": offset, **limits}, "nms", OUTPUT)
-
-
-def _validate(iou: float, score: float, max_detections: int, class_offset: float | None) -> None:
-    for name, value in (("iou_threshold", iou), ("score_threshold", score)):
-        if not 0 <= value <= 1:
-            raise PatchError(
-                name, "a number from 0 to 1", repr(value), "the official values are 0.65 and 0.35"
-            )
-    if type(max_detections) is not int or max_detections < 1:
-        raise PatchError("max_detections", "a whole number from 1", repr(max_detections), "100 is usual")
-    if class_offset is not None and not 0 <= class_offset < math.inf:
-        raise PatchError(
-            "class_offset", "None, or pixels from 0", repr(class_offset), "leave it out: None is safe"
-        )
+    return [
+        ", ".join(f"{name} {value.item():g}" for name, value in limits.items()),
+        f"classes apart by {'the span of the boxes' if class_offset is None else f'{class_offset:g} px'}",
+        "score = objectness x class" if columns > 6 else "score = objectness: a single class",
+    ]
