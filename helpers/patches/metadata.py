@@ -42,7 +42,7 @@ def write_metadata(
     nms: bool = True,
     **texts: str,
 ) -> PatchResult:
-    """Write a detector's metadata; batch, channels and `args["dynamic"]` follow from the input; other keys stay.
+    """Write a detector's metadata; batch, channels and `args["dynamic"]` follow from the input; others stay.
 
     Args:
         model: one input `[B, 3, H, W]`.
