@@ -1,17 +1,20 @@
-"""The map of the course: a card for each lesson, a link where the lesson is there."""
+"""The map of the course, a card for each lesson, and the way of the files from checkpoint to boxes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from helpers.course.place import repository
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["CARDS", "Card", "CourseMap", "course_map"]
+    from matplotlib.figure import Figure
+
+__all__ = ["CARDS", "Card", "CourseMap", "course_map", "pipeline_figure"]
 
 KINDS = {
     "look": ("#e3edf8", "#1f5fa8"),
@@ -102,3 +105,38 @@ def course_map(folder: Path | None = None) -> CourseMap:
     folder = folder or repository() / "notebooks"
     there = (card.stem for card in CARDS if (folder / f"{card.stem}.ipynb").is_file())
     return CourseMap(CARDS, frozenset(there))
+
+
+def pipeline_figure(files: Mapping[str, tuple[str, str]], source: str) -> Figure:
+    """The way from the checkpoint to the boxes as a row of cards.
+
+    Args:
+        files: For each file, what it is called on the card, to what was done to it and the shape it puts out.
+        source: Name of the checkpoint.
+
+    >>> pipeline_figure({"raw": ("export", "[1, 25200, 8]")}, "best.pt").axes[0].get_title(loc="left")
+    'From a checkpoint to boxes'
+    """
+    from matplotlib.patches import FancyBboxPatch
+
+    from helpers.course.charts import figure
+
+    chart, axes = figure("From a checkpoint to boxes", (9.6, 1.8))
+    cards = [(source, "", "weights")]
+    cards += [(name, *texts) for name, texts in files.items()]
+    cards += [("detections", "detect", "boxes, scores, classes")]
+    axes.set(xlim=(-0.05, len(cards) - 0.25), ylim=(0.12, 0.8))
+    axes.set_axis_off()
+    for place, (name, step, shape) in enumerate(cards):
+        kind = "look" if place == 0 else "use" if place == len(cards) - 1 else "make"
+        paper, ink = KINDS[kind]
+        corner, style = (place - 0.02, 0.2), "round,pad=0.02,rounding_size=0.05"
+        axes.add_patch(FancyBboxPatch(corner, 0.66, 0.5, boxstyle=style, facecolor=paper, edgecolor=ink))
+        middle: dict[str, Any] = {"x": place + 0.31, "ha": "center", "va": "center", "color": "#22303c"}
+        axes.text(y=0.54, s=name, fontsize=9.5, weight="bold", **middle)
+        axes.text(y=0.34, s=shape, fontsize=8, **middle)
+        if place:
+            grey, tip, tail = "#5c6b7a", (place - 0.05, 0.45), (place - 0.33, 0.45)
+            axes.annotate("", xy=tip, xytext=tail, arrowprops={"arrowstyle": "-|>", "color": grey})
+            axes.text(place - 0.19, 0.54, step, ha="center", fontsize=8.5, color=grey)
+    return chart

@@ -36,7 +36,7 @@ def need(model: CourseModel, kind: str) -> Path:
 
 
 def require(model: CourseModel, kind: str, *, tell: bool = False) -> Path:
-    """The same without its line of shapes, for exercise checks; `tell` says what is made and how long it took.
+    """The same without its line of shapes, for exercise checks; `tell` says what is made, and the time.
 
     Raises:
         ValueError: A kind other than `raw`, `end2end` and `ultralytics`.

@@ -59,7 +59,7 @@ def test_wrong_count(answer):
         (lambda _: None, "None although"),
         (lambda found: 0, "Area"),
         (lambda found: at(found, found.boxes_xyxy[:, 2] - found.boxes_xyxy[:, 0]), "Area"),
-        (lambda found: at(found, found.boxes_xyxy[:, 2] * found.boxes_xyxy[:, 3]), "far from the corner"),
+        (lambda found: at(found, found.boxes_xyxy[:, 2] * found.boxes_xyxy[:, 3]), "Area"),
         (lambda found: at(found, found.scores), "far from the corner"),
         (lambda found: largest(found) if len(found) > 0 else at(found, found.scores), "no boxes at all"),
         (lambda found: -1 if len(found) == 0 else largest(found), "no boxes at all"),
