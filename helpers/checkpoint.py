@@ -19,7 +19,7 @@ from torch import Tensor
 
 from helpers.archive import DTYPES, Archive, TensorView, recognize
 from helpers.artifacts import atomic_path
-from helpers.family import Architecture, parse_rows
+from helpers.family import Architecture, check_rows, parse_rows
 from helpers.pickles import CheckpointError, Global, Record, Rules, read_pickle
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ _NUMPY = [
     "numpy.dtype",
     *(f"numpy.{core}.multiarray.{name}" for core in ("core", "_core") for name in ("scalar", "_reconstruct")),
 ]
-_DAMAGE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
-_MAX_MODULES, _MAX_DEPTH = 100_000, 16
+_DAMAGE = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+_MAX_MODULES, _MAX_DEPTH = 20_000, 16
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,8 @@ def _rules(archive: Archive) -> Rules:
 def _find_model(path: Path, content: Any) -> tuple[Record, dict[str, Any]]:
     """The model's record and its layer table."""
     if not isinstance(content, dict):
-        raise CheckpointError(f"{path}: expected a dict with a `model`, got a {type(content).__name__}")
+        found = content.kind if isinstance(content, Record) else type(content).__name__
+        raise CheckpointError(f"{path}: expected a dict with a `model`, got a {found}. Fix: use another file")
     model = content.get("ema") or content.get("model")
     if not isinstance(model, Record):
         values = (model if isinstance(model, dict) else content).values()
@@ -179,6 +180,7 @@ def _architecture(
     names: Any, table: dict[str, Any], state: dict[str, Tensor], strides: Sequence[Any]
 ) -> Architecture:
     rows = parse_rows([*table["backbone"], *table["head"]])
+    check_rows(rows)
     names = [names[index] for index in range(len(names))] if isinstance(names, dict) else names
     if not isinstance(names, list | tuple) or not all(isinstance(name, str | int) for name in names):
         raise ValueError("names: expected a list of text")

@@ -96,7 +96,7 @@ def export_onnx(
     check_size(size_wh, max(network.strides))
     if opset < 18:
         raise ValueError(f"opset: expected 18 or newer (torch's exporter writes no older one), got {opset}")
-    network = copy.deepcopy(network).float().eval()
+    network = copy.deepcopy(network).cpu().float().eval()
     with _without_torch_chatter():
         model = _tidy(_run_exporter(network, size_wh, dynamic_batch, opset), network, size_wh)
     found = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), None)

@@ -79,7 +79,7 @@ class Architecture:
     name: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
-        _check_rows(self.rows)
+        check_rows(self.rows)
         numbers = [self.width_multiple, self.depth_multiple, self.input_channels, *self.strides]
         numbers += [side for level in self.anchors_px for pair in level for side in pair]
         if not self.names or not all(isinstance(name, str) for name in self.names):
@@ -134,7 +134,12 @@ def _parse_row(index: int, row: object) -> LayerRow:
     return LayerRow(sources, number, module, values)
 
 
-def _check_rows(rows: Sequence[LayerRow]) -> None:
+def check_rows(rows: Sequence[LayerRow]) -> None:
+    """Refuse rows that read what does not come before them, and tables without one head at their end.
+
+    Raises:
+        ValueError: Which row, and why.
+    """
     for index, row in enumerate(rows):
         wrong = [s for s in row.sources if not (-index <= s < index or (index == 0 and s == -1))]
         label = f"layer {index} ({row.module[:40]})"

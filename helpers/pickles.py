@@ -69,7 +69,9 @@ _VALUES = {
     "UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8",
 }  # fmt: skip
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
-_EMPTY: dict[str, Callable[[], Any]] = {"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_TUPLE": tuple}
+_EMPTY: dict[str, Callable[[], Any]] = {
+    "EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_TUPLE": tuple, "EMPTY_SET": lambda: Record("set"),
+}  # fmt: skip
 _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 _KEYS = (str, int, float, bytes, type(None))
 
@@ -146,6 +148,9 @@ class _Machine:
 
     def op_append(self, _: Any) -> None:
         self.extend([self.pop()])
+
+    def op_additems(self, _: Any) -> None:
+        self.pop_to_mark()  # what a set holds is never needed, and never hashed
 
     def op_appends(self, _: Any) -> None:
         self.extend(self.pop_to_mark())
