@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from helpers.course.colab import colab_cell, repository_address
 from helpers.course.place import repository
 from helpers.course.twins import KERNEL, read_notebook, render, twin_of
 
@@ -145,8 +146,11 @@ def _complete(path: Path, notebook: Any) -> Iterator[str]:
             yield f"lesson: {needed!r} is missing"
     if "Next:" not in text and not path.name.startswith("10"):
         yield "lesson: the link to the next one is missing ('Next: ...')"
-    if not any("colab" in cell.metadata.get("tags", []) for cell in notebook.cells[:3]):
+    colab = [cell for cell in notebook.cells[:3] if "colab" in cell.metadata.get("tags", [])]
+    if not colab:
         yield "lesson: the Colab cell (tag colab) does not stand among the first three"
+    elif colab[0].source != colab_cell(repository_address()):
+        yield "lesson: the Colab cell is not what helpers.course.colab says"
 
 
 def _anchor(heading: str) -> str:

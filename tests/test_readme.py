@@ -1,0 +1,80 @@
+"""README and contributing notes: every link leads somewhere, every command is one that exists."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from helpers.course.colab import badge, repository_address
+
+PAGES = ("README.md", "CONTRIBUTING.md")
+
+
+@pytest.fixture(params=PAGES)
+def page(request, repository):
+    return (repository / request.param).read_text("utf-8")
+
+
+def blocks(text: str) -> list[str]:
+    found = re.findall(r"```bash\n(.*?)```", text, re.DOTALL)
+    return [line.split("#")[0].strip() for block in found for line in block.splitlines() if line.strip()]
+
+
+def inline(text: str) -> list[str]:
+    return re.findall(r"`((?:make|python) [^`]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
+
+
+def test_every_relative_link_leads_to_a_file(page, repository):
+    for target in re.findall(r"\]\(([^)\s]+)\)", page):
+        if not re.match(r"\w+:", target):
+            assert (repository / target.split("#")[0]).exists(), target
+
+
+def test_every_lesson_is_in_the_table_with_its_badge(repository):
+    readme = (repository / "README.md").read_text("utf-8")
+    for path in sorted((repository / "notebooks").glob("[0-9]*.ipynb")):
+        assert f"](notebooks/{path.name})" in readme, path.name
+        assert badge(f"notebooks/{path.name}", repository_address()) in readme, path.name
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+def test_every_make_command_has_a_target(page, repository):
+    for line in [*blocks(page), *inline(page)]:
+        if line.startswith("make "):
+            words = [word for word in line.split()[1:] if not word.endswith("...")]
+            subprocess.run(["make", "-n", *words], cwd=repository, check=True, capture_output=True)
+
+
+def test_every_python_command_is_known(page, repository):
+    for line in [*blocks(page), *inline(page)]:
+        words = line.split()
+        if words[:3] == ["python", "-m", "helpers"] and "..." not in line:
+            depth = 5 if words[3] == "course" else 4
+            asked = [sys.executable, *words[1:depth], "--help"] if words[3] != "--help" else [sys.executable, *words[1:]]
+            done = subprocess.run(asked, cwd=repository, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, line
+        elif words[:2] == ["python", "bootstrap.py"]:
+            assert f"python bootstrap.py {words[2]}" in (repository / "bootstrap.py").read_text("utf-8"), line
+
+
+def test_the_two_commands_stand_right_under_the_clone(repository):
+    lines = blocks((repository / "README.md").read_text("utf-8"))
+    assert lines[0] == f"git clone {repository_address()}"
+    assert lines[1:4] == [f"cd {repository_address().rsplit('/', 1)[-1]}", "make run", "make test"]
+
+
+def test_the_course_commands_of_the_notes_exist(repository):
+    text = (repository / "CONTRIBUTING.md").read_text("utf-8")
+    rows = re.findall(r"(?m)^\| `(\w+)", text)
+    assert rows
+    for name in rows:
+        asked = [sys.executable, "-m", "helpers", "course", name, "--help"]
+        assert subprocess.run(asked, cwd=repository, capture_output=True, check=False).returncode == 0, name
+
+
+def test_the_licence_is_mit(repository):
+    assert (repository / "LICENSE").read_text("utf-8").startswith("MIT License")
