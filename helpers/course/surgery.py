@@ -75,7 +75,7 @@ def before_after(
     context: int = 1,
     captions: tuple[str, str] = ("before", "after"),
 ) -> None:
-    """Show the ends of two graphs side by side, nodes that only one of them has in bold, and say what changed.
+    """Show the ends of two graphs side by side, nodes that only one has in bold, and say what changed.
 
     Args:
         before: One graph.
@@ -118,7 +118,8 @@ def pair_svg(views: Sequence[GraphView], captions: Sequence[str]) -> str:
         inner = re.sub(r" style='[^']*'", "", svg, count=1).replace(
             "<svg ", f"<svg x='{left:g}' y='{_CAPTION}' height='{height}' ", 1
         )
-        text = f"<text x='{left + 4:g}' y='22' font-size='15' font-weight='600' fill='#1d2430'>{escape(caption)}</text>"
+        place = f"x='{left + 4:g}' y='22' font-size='15' font-weight='600' fill='#1d2430'"
+        text = f"<text {place}>{escape(caption)}</text>"
         parts.append(text + inner)
         left += max(width, 9 * len(caption)) + _GAP
         tallest = max(tallest, height)

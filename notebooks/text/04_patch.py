@@ -5,14 +5,15 @@
 #
 # [Open in Colab](https://colab.research.google.com/github/OWNER/yolov7-graph-surgery/blob/main/notebooks/04_patch.ipynb)
 #
-# Lesson 02 put the NMS into the graph, lesson 03 took the result apart: `[M, 7]`, a table that is as long as there
-# are detections. Ultralytics and TensorRT want another table: always 100 rows, six columns, the score before the
-# class. In this lesson you change the graph itself, one edit at a time, look at it before and after each, and prove
-# that no number moved. At the end Ultralytics opens your file like one of its own.
+# Lesson 02 put the NMS into the graph, lesson 03 took the result apart: `[M, 7]`, a table that is as long
+# as there are detections. Ultralytics and TensorRT want another table: always 100 rows, six columns, the
+# score before the class. In this lesson you change the graph itself, one edit at a time, look at it before
+# and after each, and prove that no number moved. At the end Ultralytics opens your file like one of its
+# own.
 #
 # > **You need** the file of lesson 02 (made for you if it is missing); about 1 minute on two cores.
 # >
-# > **You get** `build/<model>/<model>-ultralytics.onnx`: a picture in, `[1, 100, 6]` out, with the names of its classes.
+# > **You get** `build/<model>/<model>-ultralytics.onnx`: a picture in, `[1, 100, 6]` out, class names inside.
 
 # %% [markdown] id="04-contents"
 # ## Contents
@@ -73,8 +74,8 @@ model = course.pick_model()
 # %% [markdown] id="04-patient"
 # ## The patient
 #
-# The end-to-end file of lesson 02, and two pictures to try it on: one with something in it, and one with nothing,
-# which is the case that breaks most hand-made graphs.
+# The end-to-end file of lesson 02, and two pictures to try it on: one with something in it, and one with
+# nothing, which is the case that breaks most hand-made graphs.
 
 # %% id="04-patient-code"
 end2end = onnx.load(course.need(model, "end2end"))
@@ -91,8 +92,8 @@ print(as_input(picture.image_bgr).shape, as_input(blank).shape)
 
 
 # %% [markdown] id="04-run"
-# `run` opens a graph from memory and feeds it. We will call it after every edit, because a graph that passes a
-# checker can still compute the wrong thing.
+# `run` opens a graph from memory and feeds it. We will call it after every edit, because a graph that
+# passes a checker can still compute the wrong thing.
 
 # %% id="04-run-code"
 def run(model, value):
@@ -110,7 +111,8 @@ rows_table(rows, SEVEN)
 
 
 # %% [markdown] id="04-gap"
-# Two pictures, two shapes: that is the trouble. Here is what the other side wants, and what happens otherwise:
+# Two pictures, two shapes: that is the trouble. Here is what the other side wants, and what happens
+# otherwise:
 #
 # | | we have | Ultralytics and TensorRT want | if not |
 # |---|---|---|---|
@@ -122,9 +124,10 @@ rows_table(rows, SEVEN)
 # %% [markdown] id="04-tools"
 # ## The tools
 #
-# An ONNX file is a list of nodes, and each node names its inputs and outputs. There are no pointers: two nodes are
-# connected because they use the same name. So surgery at the end of a graph is three small things: append
-# nodes, add the constants that they read, and declare another output. Nothing upstream is touched.
+# An ONNX file is a list of nodes, and each node names its inputs and outputs. There are no pointers: two
+# nodes are connected because they use the same name. So surgery at the end of a graph is three small
+# things: append nodes, add the constants that they read, and declare another output. Nothing upstream is
+# touched.
 
 # %% id="04-tools-code"
 def node(op_type, inputs, output, **attributes):
@@ -150,17 +153,18 @@ print("we operate behind:", output_text(end2end))
 # %% [markdown] id="04-edit1"
 # ## Edit 1: drop the picture column
 #
-# Column 0 says to which picture of a batch a row belongs. There is one picture, so it is always 0, and it has to go:
-# `Slice` keeps columns 1 to 6 (`last` is one past the end, as in Python).
+# Column 0 says to which picture of a batch a row belongs. There is one picture, so it is always 0, and it
+# has to go: `Slice` keeps columns 1 to 6 (`last` is one past the end, as in Python).
 
 # %% id="04-edit1-code"
-cut = operate(
-    end2end, [node("Slice", f"{found} first last columns", "boxes")], ["M", 6], first=[1], last=[7], columns=[1]
-)
+drop = node("Slice", f"{found} first last columns", "boxes")
+cut = operate(end2end, [drop], ["M", 6], first=[1], last=[7], columns=[1])
 before_after(end2end, cut)
 
 # %% [markdown] id="04-edit1-rows"
-# The shape says 6, and the rows are the old ones without their zero:
+# The new node stands at the end, in bold. (`?` is a size that nobody has named: a name such as `M` belongs
+# to the declared output, not to the value behind it.) The shape says 6, and the rows are the old ones
+# without their zero:
 
 # %% id="04-edit1-rows-code"
 six = run(cut, as_input(picture.image_bgr))
@@ -170,8 +174,8 @@ rows_table(six, SEVEN[1:])
 # %% [markdown] id="04-edit2"
 # ## Edit 2: the score before the class
 #
-# Whoever reads these six columns the Ultralytics way finds the class where the score should be. Nothing complains.
-# Boxes of class 0 simply score 0 and vanish; boxes of class 1 score a perfect 1.00:
+# Whoever reads these six columns the Ultralytics way finds the class where the score should be. Nothing
+# complains. Boxes of class 0 simply score 0 and vanish; boxes of class 1 score a perfect 1.00:
 
 # %% id="04-misread"
 misread = Detections.from_rows(six)
@@ -179,8 +183,8 @@ kept = misread.above(0.25)
 print(f"{len(six)} boxes in the graph; read in the wrong order {len(kept)} of them would be left")
 
 # %% [markdown] id="04-edit2-how"
-# The guide cuts the table into three pieces and glues them together in another order: four nodes, seven constants.
-# `Gather` picks columns by number, in any order: one node, one constant.
+# The guide cuts the table into three pieces and glues them together in another order: four nodes, six
+# constants. `Gather` picks columns by number, in any order: one node, one constant.
 
 # %% id="04-edit2-code"
 glued = operate(
@@ -204,10 +208,11 @@ rows_table(ours, SIX)
 # %% [markdown] id="04-edit3"
 # ## Edit 3: a batch dimension
 #
-# Everything in Ultralytics starts with "for each picture", so a table of one picture is `[1, M, 6]`.
-# Two nodes can do that. `Reshape` to `[1, -1, 6]`, as in the guide, has to work out the `-1` from the number of values,
-# and if nothing was found that number is 0: a division that each runtime settles in its own way, and at which TensorRT is
-# known to stop. `Unsqueeze` asks for a new dimension and nothing else. There is nothing to work out.
+# Everything in Ultralytics starts with "for each picture", so a table of one picture is `[1, M, 6]`. Two
+# nodes can do that. `Reshape` to `[1, -1, 6]`, as in the guide, has to work out the `-1` from the number of
+# values, and if nothing was found that number is 0. ONNX Runtime makes the best of it; TensorRT has been
+# seen to stop with "reshape of empty tensor". `Unsqueeze` asks for a new dimension and nothing else. There
+# is nothing to work out.
 
 # %% id="04-edit3-code"
 batched = operate(swapped, [node("Unsqueeze", "swapped at_front", "batched")], [1, "M", 6], at_front=[0])
@@ -218,10 +223,11 @@ for name, image_bgr in (("picture", picture.image_bgr), ("blank", blank)):
 # %% [markdown] id="04-edit4"
 # ## Edit 4: always 100 rows
 #
-# Now the length. `Pad` appends rows of zeros, and it wants to know how many: 100 minus what was found, a number that
-# exists only while the graph runs. So the graph has to measure itself: `Shape` reads the size of the table, `Gather` takes
-# the middle number out of it, `Sub` finds what is missing, and two `Concat`s write it where `Pad` expects it
-# (`[0, 0, 0]` before each dimension, `[0, missing, 0]` after each). Six nodes, as in the guide.
+# Now the length. `Pad` appends rows of zeros, and it wants to know how many: 100 minus what was found, a
+# number that exists only while the graph runs. So the graph has to measure itself: `Shape` reads the size
+# of the table, `Gather` takes the middle number out of it, `Sub` finds what is missing, and two `Concat`s
+# write it where `Pad` expects it (`[0, 0, 0]` before each dimension, `[0, missing, 0]` after each). Six
+# nodes, as in the guide.
 
 # %% id="04-edit4-code"
 padded = operate(
@@ -239,8 +245,8 @@ padded = operate(
 before_after(batched, padded)
 
 # %% [markdown] id="04-edit4-rows"
-# Zeros are safe as padding because every reader asks for scores *above* some threshold, and nothing is below 0.
-# The last rows that are real, and the first that are not:
+# Zeros are safe as padding because every reader asks for scores *above* some threshold, and nothing is
+# below 0. The last rows that are real, and the first that are not:
 
 # %% id="04-edit4-rows-code"
 full = run(padded, as_input(picture.image_bgr))
@@ -252,9 +258,10 @@ rows_table(full[0, last : last + 4], SIX)
 # %% [markdown] id="04-edit5"
 # ## Edit 5: more rows than slots
 #
-# Up to here we rebuilt the guide's script, node by node, and for this graph it is right: its NMS stops at 100. But someone
-# will export with `--topk-all 300`, or hand in a graph whose NMS keeps 100 *per class*. To try that without waiting for such a
-# picture, we need a patient whose detections we choose ourselves. In ONNX's text form it takes three lines:
+# Up to here we rebuilt the guide's script, node by node, and for this graph it is right: its NMS stops at
+# 100. But someone will export with `--topk-all 300`, or hand in a graph whose NMS keeps 100 *per class*. To
+# try that without waiting for such a picture, we need a patient whose detections we choose ourselves. In
+# ONNX's text form it takes three lines:
 
 # %% id="04-bench"
 bench = onnx.parser.parse_model("""<ir_version: 10, opset_import: ["": 18]>
@@ -288,18 +295,22 @@ def guide(table, slots=100):
 many = invented(300)
 kept = guide(many)[0, :, 4]
 best = np.sort(many[:, 6])[-100:]
-print(f"of the 100 best detections {np.isin(best, kept).sum()} are left; the worst that was kept scores {kept.min():.2f}")
+print(f"of the 100 best detections {np.isin(best, kept).sum()} are left")
+lost = best[~np.isin(best, kept)]
+print(f"worst score that was kept: {kept.min():.2f}; best score that was lost: {lost.max():.2f}")
 
 # %% [markdown] id="04-choose"
-# A detector that forgets its best detections because of their position in a list is not one you want. So the patch of this
-# course does not pad, it **chooses**: put 100 empty rows behind the real ones, then take the 100 best of all. `TopK` finds them.
-# Empty rows take part with a score below any other, so they win a slot only where no real row wants it.
+# A detector that forgets its best detections because of their position in a list is not one you want. So
+# the patch of this course does not pad, it **chooses**: put 100 empty rows behind the real ones, then take
+# the 100 best of all. `TopK` finds them. Empty rows take part with a score below any other, so they win a
+# slot only where no real row wants it.
 
 # %% [markdown] id="04-functions"
 # ## The same as readable functions
 #
-# Stacked `make_node` calls are hard to read and harder to review. With `onnxscript` a piece of graph is a Python function:
-# each call of an operator is one node. It is decorated, compiled to ONNX, and can be tried on an array right away:
+# Stacked `make_node` calls are hard to read and harder to review. With `onnxscript` a piece of graph is a
+# Python function: each call of an operator is one node. It is decorated, compiled to ONNX, and can be tried
+# on an array right away:
 
 # %% id="04-script"
 from onnxscript import FLOAT, script
@@ -316,8 +327,9 @@ print(onnx.printer.to_text(reorder.to_function_proto()))
 
 # %% [markdown] id="04-source"
 # One `Gather` does edits 1 and 2 together. Here are the other two functions of the patch, as they stand in
-# `helpers/patches/ultralytics.py`. Read `choose` from top to bottom: the scores as a row; 100 empty scores behind them; the places of the
-# 100 best; these places in rising order, so that the rows keep the order the NMS gave them; and one last `Gather`.
+# `helpers/patches/ultralytics.py`. Read `choose` from top to bottom: the scores as a row; 100 empty scores
+# behind them; the places of the 100 best; these places in rising order, so that the rows keep the order the
+# NMS gave them; and one last `Gather`.
 
 # %% id="04-source-code"
 from helpers.patches import ultralytics as patch
@@ -326,15 +338,15 @@ print(inspect.getsource(patch.pad.function))
 print(inspect.getsource(patch.choose.function))
 
 # %% [markdown] id="04-last-gather"
-# The last `Gather` is worth a second look. Its list of places has the shape `[1, 100]`, and a `Gather` puts the shape of its
-# list where the rows were: `[M + 100, 6]` becomes `[1, 100, 6]`. It picks, cuts to length and adds the batch dimension in one node,
-# and what it yields depends on constants alone.
+# The last `Gather` is worth a second look. Its list of places has the shape `[1, 100]`, and a `Gather` puts
+# the shape of its list where the rows were: `[M + 100, 6]` becomes `[1, 100, 6]`. It picks, cuts to length
+# and adds the batch dimension in one node, and what it yields depends on constants alone.
 
 # %% [markdown] id="04-real"
 # ## The patch, on the real graph
 #
-# `to_ultralytics` checks that it understands the graph, splices the functions in, and checks the result. Its report is one line
-# for each change. Nine nodes are new, all at the end; of the others none is touched.
+# `to_ultralytics` checks that it understands the graph, splices the functions in, and checks the result.
+# Its report is one line for each change. Nine nodes are new, all at the end; of the others none is touched.
 
 # %% id="04-real-code"
 result = patch.to_ultralytics(end2end)
@@ -350,56 +362,75 @@ for name, image_bgr in (("picture", picture.image_bgr), ("blank", blank)):
 # %% [markdown] id="04-shape"
 # ## A shape that can be derived
 #
-# The shape of an output is written into the file by whoever makes it; it is a claim. Ultralytics believes it: a fixed
-# `[1, 100, 6]` gets pictures of a fixed size, a name in the first place gets pictures cut to varying rectangles, which
-# this network refuses. TensorRT does not take anybody's word, it derives shapes itself.
-# What can be derived? We put a node behind each output, so that it is no output any more, and ask ONNX:
+# The shape of an output is written into the file by whoever makes it; it is a claim. Ultralytics believes
+# it: a fixed `[1, 100, 6]` gets pictures of a fixed size, a name in the first place gets pictures cut to
+# varying rectangles, which this network refuses. TensorRT does not take anybody's word, it derives shapes
+# itself. What can be derived? We put a node behind each output, so that it is no output any more, and ask
+# ONNX:
 
 # %% id="04-shape-code"
 for name, candidate in (("by hand", padded), ("the patch", patched)):
     output = candidate.graph.output[0].name
     longer = operate(candidate, [node("Identity", output, "end")], ["any", "rows", "columns"])
-    print(f"{name:10} claims {output_text(candidate):24} derived: {graph.value_shapes(longer)[output] or 'nothing'}")
+    derived = graph.value_shapes(longer)[output]
+    print(f"{name:10} claims {output_text(candidate):22} derived: {derived}")
 
 # %% [markdown] id="04-proof"
 # ## Proof at 0, 1, 99, 100, 101 and 300 detections
 #
-# Up to 100 the patch must give the guide's numbers exactly; not about, exactly. Beyond, it must keep the 100 best, in their old order.
-# The counts are the places where such code breaks: nothing, a single row, one short, full, one over, far over.
+# Up to 100 the patch must give the guide's numbers exactly; not about, exactly. Beyond, it must keep the
+# 100 best, in their old order. The counts are the places where such code breaks: nothing, a single row, one
+# short, full, one over, far over.
 
 # %% id="04-proof-code"
 short = patch.to_ultralytics(bench).model
-print("detections  output         expected rows  guide's rows  best kept")
+print("detections  output       exact  like the guide's  of the 100 best")
 tables = {}
 for count in (0, 1, 99, 100, 101, 300):
     given = invented(count)
-    out = tables[str(count)] = run(short, given)
+    out = tables[count] = run(short, given)
     best = np.sort(np.argsort(-given[:, 6])[:100])
-    right, same = np.array_equal(out, guide(given[best])), np.array_equal(out, guide(given))
-    kept = np.isin(given[best, 6], out[0, :, 4]).sum()
-    print(f"{count:10}  {out.shape!s:13}  {right!s:13}  {same!s:12}  {kept} of {len(best)}")
+    exact, same = np.array_equal(out, guide(given[best])), np.array_equal(out, guide(given))
+    kept, kept_by_guide = (np.isin(given[best, 6], table[0, :, 4]).sum() for table in (out, guide(given)))
+    print(f"{count:10}  {out.shape}  {exact!s:5}  {same!s:16}  {kept} (the guide's: {kept_by_guide})")
 
 # %% [markdown] id="04-figure"
-# The same as a picture: each line is one output, each cell one of the 100 slots, grey where it is empty, coloured by the score
-# where it is not. The last line is what the guide's script makes of 300.
+# The same as a picture: each line is one output, each cell one of the 100 slots, grey where it is empty,
+# coloured by the score where it is not. The last line is what the guide's script makes of 300.
 
 # %% id="04-figure-code"
 strips = {f"{count} detections": out for count, out in tables.items()} | {"300, the guide's": guide(many)}
 scores = np.vstack([out[0, :, 4] for out in strips.values()])
-chart, axes = charts.figure("100 slots, whatever was found", (8.2, 3.0))
+chart, axes = charts.figure("100 slots, whatever was found", (7.6, 2.8))
 cells = axes.pcolormesh(np.ma.masked_equal(scores, 0), cmap="viridis", edgecolor="white", linewidth=0.4)
 axes.set_facecolor("#d9d6ce")
 axes.set_yticks(np.arange(len(strips)) + 0.5, list(strips))
 axes.set_xlabel("slot")
 axes.invert_yaxis()
 chart.colorbar(cells, label="score", pad=0.02)
-charts.present(chart, f"filled slots: {(scores > 0).sum(axis=1).tolist()}")
+show(charts.render(chart), quality=70)
+print("filled slots:", (scores > 0).sum(axis=1).tolist())
+
+
+# %% [markdown] id="04-try"
+# Try other numbers: the slider feeds that many invented detections through the patched graph.
+
+# %% id="04-slider"
+def feed(count):
+    out = run(short, invented(int(count)))[0]
+    kept = out[out[:, 4] > 0, 4]
+    print(f"{count:.0f} detections in, {len(kept)} slots filled, worst score in a slot {kept.min(initial=1):.2f}")
+
+
+course.slider(feed, value=120, minimum=0, maximum=300, step=1, label="detections")
 
 # %% [markdown] id="04-wrong"
 # ## Twice, and on the wrong graph
 #
-# Scripts are run twice by accident. The guide's, run on its own result, cuts off the left corners of all boxes and calls the rest a
-# detection. A patch should see that its work is done, and should refuse what it does not understand, with a reason and a way out.
+# Scripts are run twice by accident. The guide's, run on its own result, writes a file without a word, and
+# no runtime opens it: all its nodes are in there twice, under the same names. A patch should see that its
+# work is done. And it should refuse what it does not understand, with the reason and a way out, because the
+# alternative is a file that loads and lies.
 
 # %% id="04-twice"
 again = patch.to_ultralytics(patched)
@@ -407,8 +438,13 @@ print("changed:", again.changed, "|", again.report[0], "| the same model:", agai
 
 # %% id="04-wrong-code"
 raw = onnx.load(course.need(model, "raw"))
+eight = onnx.parser.parse_model("""<ir_version: 10, opset_import: ["": 18]>
+    eight (float[8, 3, 9, 7] images) => (float[M, 7] detections) <int64[2] shape = {-1, 7}>
+    { detections = Reshape(images, shape) }
+""")
 cases = {
     "a raw graph": lambda: patch.to_ultralytics(raw),
+    "rows of eight pictures": lambda: patch.to_ultralytics(eight),
     "only six columns": lambda: patch.to_ultralytics(cut),
     "other slots than before": lambda: patch.to_ultralytics(patched, slots=50),
     "a path": lambda: patch.to_ultralytics("yolov7-tiny.onnx"),
@@ -422,8 +458,8 @@ for name, attempt in cases.items():
 # %% [markdown] id="04-names"
 # ## Names: the metadata
 #
-# A graph knows numbers, not names. Ultralytics looks for the rest in the file's metadata, a few texts beside the graph.
-# The guide's file has none, and this is what a user of it sees:
+# A graph knows numbers, not names. Ultralytics looks for the rest in the file's metadata, a few texts
+# beside the graph. The guide's file has none, and this is what a user of it sees:
 
 # %% id="04-no-names"
 import os
@@ -439,7 +475,8 @@ seen = YOLO(model.folder / f"{model.name}-nameless.onnx", task="detect").names
 print(len(seen), "classes:", ", ".join(seen[number] for number in range(3)), "...")
 
 # %% [markdown] id="04-keys"
-# `write_metadata` writes every key that matters. It takes the picture size and the batch from the graph itself, so they cannot contradict it.
+# `write_metadata` writes every key that matters. It takes the picture size and the batch from the graph
+# itself, so they cannot contradict it.
 #
 # | key | what breaks without it |
 # |---|---|
@@ -461,19 +498,21 @@ print("the graph is untouched:", finished.graph == patched.graph)
 # %% [markdown] id="04-file"
 # ## The file
 #
-# These two calls are all that the pipeline does between the end-to-end file and the final one. Here is the file
-# that it writes; it is, to the last bit, the model that you have just made.
+# These two calls are all that the pipeline does between the end-to-end file and the final one. Here is the
+# file that it writes; it is, to the last bit, the model that you have just made.
+# (`helpers.netron_view.view(path)` from lesson 03 shows it in Netron.)
 
 # %% id="04-file-code"
 path = course.need(model, "ultralytics")
 print("the same as ours:", onnx.load(path) == finished)
-graph.summarize(finished)
+graph.io_table(finished)
 
 # %% [markdown] id="04-ultralytics"
 # ## Ultralytics opens it
 #
-# No plug-in, no special loader: to Ultralytics it is a detector that it could have exported itself. Are its boxes ours? The detector of
-# this course runs the same file through ONNX Runtime alone, so any difference would come from how the picture is prepared or how the boxes are carried back.
+# No plug-in, no special loader: to Ultralytics it is a detector that it could have exported itself. Are its
+# boxes ours? The detector of this course runs the same file through ONNX Runtime alone, so any difference
+# would come from how the picture is prepared or how the boxes are carried back.
 
 # %% id="04-ultralytics-code"
 from helpers.parity import Tolerance, compare_detections
@@ -497,13 +536,15 @@ print("every box has its partner, corners within 0.05 px, scores within 0.0001:"
 from helpers.drawing import side_by_side
 
 pair = draw(picture.image_bgr, ours, model.names), answer.plot(line_width=2)
-show(side_by_side(*pair, captions=(f"helpers: {len(ours)} boxes", f"Ultralytics: {len(theirs)} boxes")))
+captions = f"helpers: {len(ours)} boxes", f"Ultralytics: {len(theirs)} boxes"
+show(side_by_side(*pair, captions=captions), quality=76)
 
 # %% [markdown] id="04-list"
 # ## A list, and a picture with nothing in it
 #
-# Thanks to `nms: True` a list goes through picture by picture. And a blank picture, 100 rows of zeros, comes out as
-# what it is: no boxes. Ultralytics keeps a row only if its score is *above* the threshold, so even at `conf=0` padding stays out.
+# Thanks to `nms: True` a list goes through picture by picture. And a blank picture, 100 rows of zeros,
+# comes out as what it is: no boxes. Ultralytics keeps a row only if its score is *above* the threshold, so
+# even at `conf=0` padding stays out.
 
 # %% id="04-list-code"
 answers = yolo([picture.image_bgr, blank, picture.image_bgr[:, ::-1].copy()], verbose=False)
@@ -514,9 +555,10 @@ print("blank, conf=0:", len(yolo(blank, conf=0.0, verbose=False)[0].boxes), "box
 # %% [markdown] id="04-settings"
 # ## Two settings that no longer do anything
 #
-# `conf` and `iou` of Ultralytics are for graphs whose NMS it runs itself. Here the NMS has already happened. Its `conf` can still
-# sharpen the threshold in the graph (0.35, from lesson 02), never lower it; its `iou` is not looked at. We compare with a graph without that limit,
-# lesson 02's NMS at a threshold of 0.05:
+# `conf` and `iou` of Ultralytics are for graphs whose NMS it runs itself. Here the NMS has already
+# happened. Its `conf` can still sharpen the threshold in the graph (0.35, from lesson 02), never lower it;
+# its `iou` is not looked at. We compare with a graph without that limit, lesson 02's NMS at a threshold of
+# 0.05:
 
 # %% id="04-settings-code"
 from helpers.parity import reference_nms
@@ -527,6 +569,9 @@ through = [len(yolo(picture.image_bgr, conf=conf, verbose=False)[0].boxes) for c
 without = [int((free[:, 6] > conf).sum()) for conf in asked]
 lines = {"if the graph had no threshold": without, "Ultralytics on our file": through}
 chart = charts.lines(asked, lines, title="Boxes in the picture", x_label="conf", y_label="boxes")
+chart.axes[0].axvline(0.35, color="#5c6b7a", linestyle=":")
+chart.axes[0].text(0.355, 0.5, "threshold in the graph", color="#5c6b7a", fontsize=9)
+chart.axes[0].set_ylim(bottom=0)
 charts.present(chart, f"at conf 0.05, 0.35, 0.9: {through[0]}, {through[6]}, {through[-1]} boxes")
 
 # %% id="04-iou"
@@ -534,43 +579,51 @@ for iou in (0.01, 0.7, 0.99):
     print(f"iou={iou:<5} {len(yolo(picture.image_bgr, conf=0.35, iou=iou, verbose=False)[0].boxes)} boxes")
 
 # %% [markdown] id="04-settings-moral"
-# So whoever wants more boxes, or fewer overlaps, changes them where they are decided, in lesson 02's `add_nms(score_threshold=…, iou_threshold=…)`,
-# and patches again. It takes seconds.
+# So whoever wants more boxes, or fewer overlaps, changes them where they are decided, in lesson 02's
+# `add_nms(score_threshold=…, iou_threshold=…)`, and patches again. It takes seconds.
 
 # %% [markdown] id="04-summary"
 # ## Summary
 #
-# - Graph surgery appends nodes, adds constants and declares another output. Nothing upstream changes, and you can check that.
-# - `[M, 7]` became `[1, 100, 6]` in five edits: drop a column, swap two, add a dimension, fill up to 100, and choose where there are more.
-# - By hand with `make_node` it is a page of code; as onnxscript functions it is nine nodes that read like Python.
-# - `Gather` with constants gives a shape that every tool can derive; `Reshape` with `-1` and `Pad` with computed amounts do not.
+# - Graph surgery appends nodes, adds constants and declares another output. Nothing upstream changes, and
+#   you can check that.
+# - `[M, 7]` became `[1, 100, 6]` in five edits: drop a column, swap two, add a dimension, fill up to 100,
+#   and choose where there are more.
+# - By hand with `make_node` it is a page of code; as onnxscript functions it is nine nodes that read like
+#   Python.
+# - `Gather` with constants gives a shape that every tool can derive; `Reshape` with `-1` and `Pad` with
+#   computed amounts do not.
 # - Proof is a comparison, at the counts where code breaks, with equality and not with "looks right".
-# - Metadata turns `class0` into names, lets lists work, and keeps an engine from being recorded as a CUDA graph.
+# - Metadata turns `class0` into names, lets lists work, and keeps an engine from being recorded as a CUDA
+#   graph.
 
 # %% [markdown] id="04-exercises"
 # ## Exercises
 #
-# Replace `...` and run the cell; the check says `right` or gives a hint. [Solutions](solutions/04_patch.ipynb).
+# Replace `...` and run the cell; the check says `right` or gives a hint.
+# [Solutions](solutions/04_patch.ipynb).
 #
-# **1. Another reader.** A colleague's program also wants six columns, but as `class, score, x0, y0, x1, y1`. Which six numbers does a `Gather`
-# on the columns of our finished `[1, 100, 6]` need?
+# **1. Another reader.** A colleague's program also wants six columns, but as `class, score, x0, y0, x1,
+# y1`. Which six numbers does a `Gather` on the columns of our finished `[1, 100, 6]` need?
 
 # %% id="04-exercise-1"
 answer = ...  # a list of six column numbers
 _ = exercises.check("04", 1, answer)
 
 # %% [markdown] id="04-exercise-2-task"
-# **2. Another fill.** Repeat edit 4 with `fill=np.float32(0.5)` instead of 0 (and add metadata), save the model, and show Ultralytics the
-# blank picture with its usual settings. How many boxes does it report?
+# **2. Another fill.** Repeat edit 4 with `fill=np.float32(0.5)` instead of 0 (and add metadata), save the
+# model, and show Ultralytics the blank picture with its usual settings. How many boxes does it report?
 
 # %% id="04-exercise-2"
 answer = ...  # a whole number
 _ = exercises.check("04", 2, answer)
 
 # %% [markdown] id="04-exercise-3-task"
-# **3. Your own edit.** Other programs do not want to count zeros. Write a function that takes a patched model and returns a copy with a second output,
-# `count`, an int64 of shape `[1]`: how many slots are filled. The first output stays as it is, and so does the model that was handed in. (`operate` replaces the
-# output; here you append one, with `model.graph.output.append(…)`.) Useful nodes: `Gather`, `Greater`, `Cast`, `ReduceSum`.
+# **3. Your own edit.** Other programs do not want to count zeros. Write a function that takes a patched
+# model and returns a copy with a second output, `count`, an int64 of shape `[1]`: how many slots are
+# filled. The first output stays as it is, and so does the model that was handed in. (`operate` replaces the
+# output; here you append one, with `model.graph.output.append(…)`.) Useful nodes: `Gather`, `Greater`,
+# `Cast`, `ReduceSum`.
 
 # %% id="04-exercise-3"
 answer = ...  # a function: model -> model

@@ -1,0 +1,76 @@
+"""Side-by-side drawings and row tables of lesson 04."""
+
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import onnx
+import pytest
+
+from helpers.course.surgery import SEVEN, SIX, before_after, output_text, pair_svg, rows_table
+from helpers.graph import subgraph
+
+HEAD = '<ir_version: 8, opset_import: ["": 17]> g (float[n, 7] x) => '
+BEFORE = onnx.parser.parse_model(HEAD + "(float[n, 7] y) { a = Exp(x) y = Abs(a) }")
+AFTER = onnx.parser.parse_model(HEAD + "(float[n, 7] z) { a = Exp(x) y = Abs(a) z = Neg(y) }")
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def shown(monkeypatch, *arguments, **options):
+    bundles = []
+    monkeypatch.setattr("IPython.display.display", lambda bundle, raw: bundles.append(bundle))
+    before_after(*arguments, **options)
+    return bundles[0]
+
+
+def texts(svg):
+    return [element.text for element in ET.fromstring(svg).iter(f"{SVG}text")]
+
+
+def test_two_drawings_and_one_line(monkeypatch, capsys):
+    bundle = shown(monkeypatch, BEFORE, AFTER)
+    assert texts(bundle["image/svg+xml"]).count("Abs") == 2
+    assert texts(bundle["image/svg+xml"]).count("Neg") == 1
+    assert "Exp" not in texts(bundle["image/svg+xml"])
+    assert bundle["text/plain"] == "<two graphs: before | after>"
+    said = capsys.readouterr().out
+    assert said == "nodes: 0 removed, 1 added, 0 changed; output: y [n, 7] -> z [n, 7]\n"
+
+
+def test_only_nodes_that_one_graph_has_are_bold(monkeypatch):
+    svg = shown(monkeypatch, BEFORE, AFTER)["image/svg+xml"]
+    assert svg.count("stroke-width='3.5'") == 1
+    assert shown(monkeypatch, AFTER, AFTER)["image/svg+xml"].count("stroke-width='3.5'") == 0
+
+
+def test_context_and_captions(monkeypatch):
+    bundle = shown(monkeypatch, BEFORE, AFTER, context=2, captions=("one < two", "three"))
+    assert texts(bundle["image/svg+xml"]).count("Exp") == 2
+    assert "one < two" in texts(bundle["image/svg+xml"])
+
+
+def test_drawings_stand_beside_each_other():
+    views = [subgraph(model, ["y", "z"]) for model in (BEFORE, AFTER)]
+    outer = ET.fromstring(pair_svg(views, ("a", "b")))
+    left, right = outer.findall(f"{SVG}svg")
+    assert float(right.get("x")) >= float(left.get("x")) + float(left.get("width"))
+    assert float(outer.get("width")) >= float(right.get("x")) + float(right.get("width"))
+    assert [inner.get("style") for inner in (left, right)] == [None, None]
+
+
+def test_rows_are_rounded_and_cut():
+    table = rows_table(np.full((6, 7), 1.256), SEVEN)
+    assert len(table) == 4
+    assert table.header == ("row", *SEVEN)
+    assert table.rows[0] == (0, 1, 1, 1, 1, 1, 1, 1.26)
+    assert rows_table(np.zeros((0, 6)), SIX).rows == ()
+
+
+def test_rows_with_other_columns_are_refused():
+    with pytest.raises(ValueError, match=r"rows: expected shape \[n, 6\], got \[2, 7\]"):
+        rows_table(np.zeros((2, 7)), SIX)
+
+
+def test_an_output_without_a_shape_has_a_name():
+    model = onnx.ModelProto()
+    model.graph.output.append(onnx.ValueInfoProto(name="y"))
+    assert output_text(model) == "y []"
