@@ -63,8 +63,9 @@ class Detect(nn.Module):
             x = conv(x)
             if len(self.im):
                 x = x * cast("Tensor", self.im[index].implicit)
-            batch, _, height, width = x.shape
-            out.append(x.view(batch, self.per_cell, -1, height, width).permute(0, 1, 3, 4, 2))
+            batch, values, height, width = x.shape
+            x = x.view(batch, self.per_cell, values // self.per_cell, height, width)
+            out.append(x.permute(0, 1, 3, 4, 2))
         return tuple(out)
 
     def decode(self, levels: Sequence[Tensor]) -> Tensor:
