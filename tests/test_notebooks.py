@@ -53,15 +53,21 @@ def output(text: str, name: str = "stdout"):
 
 
 def checks(said: str):
-    return [(f'_ = exercises.check("02", {n}, answer)', [output(f"exercise 02.{n}: {said}\n")]) for n in (1, 2, 3)]
+    return [
+        (f'_ = exercises.check("02", {n}, answer)', [output(f"exercise 02.{n}: {said}\n")]) for n in (1, 2, 3)
+    ]
 
 
 def build(path, cells, *, title=TITLE, end=END):
     """A notebook of code cells `(source, outputs)` between a first and a last page, with its text twin."""
-    book = nbformat.v4.new_notebook(metadata={"kernelspec": twins.KERNEL, "language_info": {"name": "python"}})
+    book = nbformat.v4.new_notebook(
+        metadata={"kernelspec": twins.KERNEL, "language_info": {"name": "python"}}
+    )
     book.cells.append(nbformat.v4.new_markdown_cell(title, id="title"))
     for place, (source, outputs) in enumerate(cells):
-        cell = nbformat.v4.new_code_cell(source, id=f"cell-{place}", outputs=outputs, execution_count=place + 1)
+        cell = nbformat.v4.new_code_cell(
+            source, id=f"cell-{place}", outputs=outputs, execution_count=place + 1
+        )
         if "google.colab" in source:
             cell.metadata["tags"] = ["colab"]
         book.cells.append(cell)
@@ -150,11 +156,15 @@ def count(number):
 
 
 def fail(book):
-    book.cells[3].outputs = [nbformat.v4.new_output("error", ename="ZeroDivisionError", evalue="", traceback=[])]
+    book.cells[3].outputs = [
+        nbformat.v4.new_output("error", ename="ZeroDivisionError", evalue="", traceback=[])
+    ]
 
 
 def other_count(book):
-    book.cells[3].outputs = [nbformat.v4.new_output("execute_result", data={"text/plain": "1"}, execution_count=9)]
+    book.cells[3].outputs = [
+        nbformat.v4.new_output("execute_result", data={"text/plain": "1"}, execution_count=9)
+    ]
 
 
 def pad(book):
@@ -181,10 +191,16 @@ WAYS = {
     "too large": (pad, "expected at most 300 kB"),
     "a long cell": (source("\n".join(["x = 1"] * 26)), "26 lines, expected at most 25"),
     "long cells": (many_lines, "median of"),
-    "another kernel": (metadata(kernelspec={"name": "venv", "display_name": "v"}), "expected python3, got venv"),
+    "another kernel": (
+        metadata(kernelspec={"name": "venv", "display_name": "v"}),
+        "expected python3, got venv",
+    ),
     "widgets without state": (metadata(widgets={"application/x": {"version_major": 2}}), "without state"),
     "leftover metadata": (metadata(colab={"provenance": []}), "kernel and language alone"),
-    "timings": (lambda book: book.cells[3].metadata.update(execution={"iopub.status.busy": "now"}), "metadata beyond tags"),
+    "timings": (
+        lambda book: book.cells[3].metadata.update(execution={"iopub.status.busy": "now"}),
+        "metadata beyond tags",
+    ),
     "a path": (said("written to /work/main/build/x\n"), "a path of one machine"),
     "a path in quotes": (data("text/plain", "PosixPath('/home/ada/x')"), "a path of one machine"),
     "a port": (data("text/html", "<iframe src='http://localhost:8080'>"), "an address of one machine"),

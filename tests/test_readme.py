@@ -54,7 +54,11 @@ def test_every_python_command_is_known(page, repository):
         words = line.split()
         if words[:3] == ["python", "-m", "helpers"] and "..." not in line:
             depth = 5 if words[3] == "course" else 4
-            asked = [sys.executable, *words[1:depth], "--help"] if words[3] != "--help" else [sys.executable, *words[1:]]
+            asked = (
+                [sys.executable, *words[1:depth], "--help"]
+                if words[3] != "--help"
+                else [sys.executable, *words[1:]]
+            )
             done = subprocess.run(asked, cwd=repository, capture_output=True, text=True, check=False)
             assert done.returncode == 0, line
         elif words[:2] == ["python", "bootstrap.py"]:

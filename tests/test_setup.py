@@ -136,7 +136,12 @@ def test_unknown_commands_show_the_help(bootstrap, capsys):
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
 def test_every_make_target_reaches_the_script(repository):
-    for target, expected in {"run": "run --model x", "test": "test", "lab": "lab", "refresh": "refresh"}.items():
+    for target, expected in {
+        "run": "run --model x",
+        "test": "test",
+        "lab": "lab",
+        "refresh": "refresh",
+    }.items():
         dry = subprocess.run(
             ["make", "-n", target, "MODEL=x"], cwd=repository, capture_output=True, text=True, check=True
         )
@@ -176,7 +181,16 @@ def test_the_conda_file_names_the_packages_of_the_course(repository):
     conda = [entry for entry in content["dependencies"] if isinstance(entry, str)]
     pip = next(entry["pip"] for entry in content["dependencies"] if isinstance(entry, dict))
     names = {re.split(r"[>=;\[ ]", entry)[0] for entry in [*conda, *pip]}
-    wanted = {"jupyterlab", "onnx", "netron", "onnxruntime-gpu", "tensorrt", "matplotlib", "nbval", "ipywidgets"}
+    wanted = {
+        "jupyterlab",
+        "onnx",
+        "netron",
+        "onnxruntime-gpu",
+        "tensorrt",
+        "matplotlib",
+        "nbval",
+        "ipywidgets",
+    }
     assert wanted <= names
     for entry in pip:
         if entry.startswith(("onnxruntime", "tensorrt")):
@@ -220,7 +234,12 @@ def test_ci_fails_when_something_shared_should_feed_is_skipped(
     script(tmp_path / "bin" / "make", f"#!/bin/sh\ncat <<'END'\n{lines}\nEND\nexit {code}\n")
     path = f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
-        ["bash", ".ci/run"], cwd=work, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False
+        ["bash", ".ci/run"],
+        cwd=work,
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == expected, done.stdout
     if lines:
@@ -232,7 +251,11 @@ def test_ci_fails_when_something_shared_should_feed_is_skipped(
 
 def test_restamping_follows_the_one_setting(repository, tmp_path):
     for name in ("pyproject.toml", "README.md", "CONTRIBUTING.md"):
-        text = (repository / name).read_text("utf-8").replace(repository_address(), "https://github.com/OWNER/yolov7-graph-surgery")
+        text = (
+            (repository / name)
+            .read_text("utf-8")
+            .replace(repository_address(), "https://github.com/OWNER/yolov7-graph-surgery")
+        )
         (tmp_path / name).write_text(text, "utf-8")
     old = repository_address(tmp_path)
     twin = tmp_path / "notebooks" / "text" / "00_start.py"
@@ -253,7 +276,9 @@ def test_restamping_follows_the_one_setting(repository, tmp_path):
 
 
 def test_restamping_leaves_other_addresses_alone(tmp_path):
-    (tmp_path / "pyproject.toml").write_text('[project.urls]\nRepository = "https://github.com/ada/cells"\n', "utf-8")
+    (tmp_path / "pyproject.toml").write_text(
+        '[project.urls]\nRepository = "https://github.com/ada/cells"\n', "utf-8"
+    )
     other = "see https://github.com/onnx/onnx and https://github.com/WongKinYiu/yolov7/releases\n"
     (tmp_path / "README.md").write_text(other, "utf-8")
     assert restamp(tmp_path) == []
@@ -313,7 +338,9 @@ def test_the_colab_cell_clones_installs_what_is_missing_and_imports(repository, 
     for name in ("numpy-2.4.0", "opencv_python-5.0.0", "matplotlib-3.1.0"):
         (site / f"{name}.dist-info").mkdir()
         package, version = name.split("-")
-        (site / f"{name}.dist-info" / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n")
+        (site / f"{name}.dist-info" / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n"
+        )
     source = remote(repository, tmp_path / "remote")
 
     said = run_cell(python, tmp_path, source)

@@ -1,0 +1,139 @@
+"""The headless runner: order, failure, clean outputs, counts of what was not run; and its commands."""
+
+from __future__ import annotations
+
+import argparse
+import base64
+
+import nbformat
+import pytest
+
+from helpers.course import cli, runner, twins
+
+LESSON = """# %% [markdown]
+# # 00
+
+# %%
+print("one")
+print("two")
+
+# %%
+import os
+
+from IPython.display import display
+
+display({"image/jpeg": "aGk=", "text/plain": "<picture>"}, raw=True)
+print("not run: no CUDA device")
+print(os.environ["YOLOV7_HEADLESS"], os.environ.get("YOLOV7_CHECKED"), os.environ.get("YOLOV7_MODEL"))
+"""
+
+
+@pytest.fixture
+def twin(tmp_path, monkeypatch):
+    path = tmp_path / "notebooks" / "text" / "00_start.py"
+    path.parent.mkdir(parents=True)
+    path.write_text(LESSON, "utf-8")
+    monkeypatch.setenv("YOLOV7_BUILD", str(tmp_path / "build"))
+    monkeypatch.setattr(runner, "repository", lambda: tmp_path)
+    monkeypatch.delenv("YOLOV7_CHECKED", raising=False)
+    monkeypatch.delenv("YOLOV7_MODEL", raising=False)
+    return path
+
+
+def test_nothing_to_run():
+    assert runner.execute([]) == []
+    assert runner.summary([]) == "lesson  cells  not compared  not run  pictures  seconds"
+
+
+def test_execute_writes_clean_outputs_as_a_check_would_see_them(twin, capsys):
+    (result,) = runner.execute([twin])
+    assert (result.name, result.cells, result.not_run) == ("00_start", 2, ("no CUDA device",))
+    book = twins.read_notebook(twins.notebook_of(twin))
+    first, second = book.cells[1:]
+    assert [first.execution_count, second.execution_count] == [1, 2]
+    assert [output.text for output in first.outputs] == ["one\ntwo\n"], "one stream, joined"
+    assert second.outputs[-1].text.endswith("1 1 None\n")
+    assert all(dict(cell.metadata) == {} for cell in book.cells)
+    assert set(book.metadata) == {"kernelspec", "language_info"}
+    assert "00_start: 2 cells" in capsys.readouterr().out
+
+
+def test_run_leaves_the_notebook_alone_and_saves_the_pictures(twin, tmp_path):
+    twins.push(twin)
+    before = twins.notebook_of(twin).read_bytes()
+    (result,), folder = runner.run([twin], "blood-cells")
+    assert twins.notebook_of(twin).read_bytes() == before
+    assert folder == tmp_path / "build" / "blood-cells" / "pictures"
+    assert (folder / "00_start-01.jpg").read_bytes() == base64.b64decode("aGk=")
+    assert result.pictures == 1
+    executed = twins.read_notebook(tmp_path / "build" / "executed" / "00_start.ipynb")
+    assert executed.cells[2].outputs[-1].text.endswith("1 None blood-cells\n")
+    assert "no CUDA device (00_start)" in runner.summary([result])
+
+
+def test_a_failing_cell_stops_the_run_by_name_and_keeps_the_notebook(twin, capsys):
+    twins.push(twin)
+    before = twins.read_notebook(twins.notebook_of(twin))
+    twin.write_text(LESSON + '\n# %% id="bad"\n1 / 0\n', "utf-8")
+    with pytest.raises(
+        runner.LessonFailedError, match="00_start, cell bad: ZeroDivisionError: division by zero"
+    ):
+        runner.execute([twin])
+    after = twins.read_notebook(twins.notebook_of(twin))
+    assert [cell.get("outputs") for cell in after.cells[:3]] == [cell.get("outputs") for cell in before.cells]
+
+
+def test_cleaning_drops_widget_state_that_no_output_uses():
+    view = {"application/vnd.jupyter.widget-view+json": {"model_id": "x"}}
+    book = nbformat.v4.new_notebook(metadata={"widgets": {"a": {"state": {}}}, "extra": 1})
+    book.cells = [nbformat.v4.new_code_cell(outputs=[nbformat.v4.new_output("display_data", data=view)])]
+    runner.clean(book)
+    assert "widgets" in book.metadata
+    assert "extra" not in book.metadata
+    book.cells = []
+    runner.clean(book)
+    assert "widgets" not in book.metadata
+
+
+# --- commands ---------------------------------------------------------------------------------------------
+
+
+def options(*words):
+    parser = argparse.ArgumentParser()
+    cli.add_parser(parser.add_subparsers())
+    return parser.parse_args(["course", *words])
+
+
+def test_every_command_is_carried_out_by_main():
+    for words in (
+        ["run"],
+        ["test"],
+        ["lab"],
+        ["execute", "02"],
+        ["sync", "--from-notebook"],
+        ["check"],
+        ["restamp"],
+    ):
+        assert options(*words).run is cli.main
+    assert options("run", "--model", "yolov7", "00", "02").lessons == ["00", "02"]
+
+
+def test_errors_are_one_line_and_exit_code_1(capsys):
+    assert cli.main(options("execute", "77")) == 1
+    assert capsys.readouterr().err.startswith("course: lesson: expected one of")
+
+
+def test_the_test_command_is_strict_nbval():
+    unit, *notebooks = cli.test_commands()
+    assert unit[-2:] == ["tests", "helpers"]
+    for command in notebooks:
+        assert {"--nbval", "--nbval-current-env", "--nbval-sanitize-with"} <= set(command)
+
+
+def test_sync_check_and_restamp_on_an_empty_place(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr("helpers.course.twins.repository", lambda: tmp_path)
+    monkeypatch.setattr("helpers.course.rules.repository", lambda: tmp_path)
+    assert cli.main(options("sync")) == 0
+    assert cli.main(options("sync", "--from-notebook")) == 0
+    assert cli.main(options("check")) == 0
+    assert "0 notebooks keep every rule" in capsys.readouterr().out
