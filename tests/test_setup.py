@@ -1,4 +1,4 @@
-"""Set-up: the stdlib script, the lock, conda's file, the CI script, the Colab cell; nothing here is installed."""
+"""Set-up: the script, the lock, conda's file, the CI script, the Colab cell; nothing is installed here."""
 
 from __future__ import annotations
 
