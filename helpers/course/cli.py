@@ -113,7 +113,8 @@ def _counts() -> str:
 
 def _lab(options: argparse.Namespace) -> int:
     first = sorted((repository() / "notebooks").glob("00_*.ipynb"))
-    command = [sys.executable, "-m", "jupyterlab", *map(str, first[:1]), *options.options]
+    as_root = ["--allow-root"] if getattr(os, "geteuid", lambda: 1)() == 0 else []  # inside a container
+    command = [sys.executable, "-m", "jupyterlab", *map(str, first[:1]), *as_root, *options.options]
     return subprocess.run(command, cwd=repository() / "notebooks", check=False).returncode
 
 
