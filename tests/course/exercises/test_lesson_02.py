@@ -1,0 +1,108 @@
+"""Lesson 02's exercises: what is right passes, what is wrong gets a hint that does not give it away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import onnx
+import pytest
+
+from helpers.course import exercises
+from helpers.course.exercises import lesson_02
+from helpers.patches.nms import add_nms
+
+
+def decode(t, cell_xy, stride, anchor_wh):  # type: ignore[no-untyped-def]
+    s = 1 / (1 + np.exp(-np.asarray(t, float)))
+    centre = (2 * s[:2] - 0.5 + cell_xy) * stride
+    half = (2 * s[2:]) ** 2 * anchor_wh / 2
+    return (*(centre - half), *(centre + half))
+
+
+def graph(size_wh: tuple[int, int] = (320, 256), *, boxes: int = 20, score: float = 0.5) -> onnx.ModelProto:
+    """An end-to-end graph of three nodes with an input of this size."""
+    raw = onnx.parser.parse_model(f"""<ir_version: 8, opset_import: ["": 18]>
+        raw (float[1, 3, {size_wh[1]}, {size_wh[0]}] images) => (float[1, n, 8] output)
+        <int64[3] shape = {{1, -1, 8}}> {{ output = Reshape(images, shape) }}""")
+    return add_nms(raw, score_threshold=score, max_detections=boxes).model
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_waits(number: int, capsys: pytest.CaptureFixture[str]) -> None:
+    assert exercises.check("02", number, ...) is False
+    assert "waiting" in capsys.readouterr().out
+
+
+def test_right_answers() -> None:
+    assert lesson_02.exercise_1(10647) is None
+    assert lesson_02.exercise_2(decode) is None
+    assert lesson_02.exercise_2(lambda *given: np.array(decode(*given))) is None
+    assert lesson_02.exercise_3(graph()) is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "hint"),
+    [(3549, "boxes does each"), (25200, "Count"), (10647.0, "whole number"), (True, "whole")],
+)
+def test_number_of_candidates(answer: object, hint: str) -> None:
+    found = lesson_02.exercise_1(answer)
+    assert found
+    assert hint in found
+    assert "10647" not in found
+
+
+def as_centre_and_size(*given):  # type: ignore[no-untyped-def]
+    x0, y0, x1, y1 = decode(*given)
+    return (x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0
+
+
+def without_the_half_cell(t, cell_xy, stride, anchor_wh):  # type: ignore[no-untyped-def]
+    return np.array(decode(t, cell_xy, stride, anchor_wh)) + stride / 2
+
+
+def half_as_large(*given):  # type: ignore[no-untyped-def]
+    x, y, w, h = as_centre_and_size(*given)
+    return x - w / 4, y - h / 4, x + w / 4, y + h / 4
+
+
+@pytest.mark.parametrize(
+    ("answer", "hint"),
+    [
+        (as_centre_and_size, "into corners"),
+        (without_the_half_cell, "the centre is not"),
+        (half_as_large, "the size is not"),
+        (lambda *_: (0, 0, 0, 0), "Neither"),
+        (lambda *_: (1, 2), "got 2"),
+        (lambda t: t, "TypeError"),
+        ([1, 2, 3, 4], "Expected a function"),
+    ],
+)
+def test_decode(answer: Callable[..., object], hint: str) -> None:
+    found = lesson_02.exercise_2(answer)
+    assert found
+    assert hint in found
+
+
+@pytest.mark.parametrize(
+    ("answer", "hint"),
+    [
+        (graph((256, 320)), "wrong way round"),
+        (graph((640, 640)), "640 wide"),
+        (graph(boxes=100), "max_detections"),
+        (graph(score=0.35), "score_threshold"),
+        ("small.onnx", "ModelProto"),
+        (onnx.parser.parse_model("""<ir_version: 8, opset_import: ["": 18]>
+            g (float[2] x) => (float[2] y) { y = Abs(x) }"""),
+         "one input [B, 3, H, W]"),
+        (onnx.parser.parse_model("""<ir_version: 8, opset_import: ["": 18]>
+            g (float[1, 3, 256, 320] x) => (float[1, 3, 256, 320] y) { y = Abs(x) }"""), "still missing"),
+        (onnx.parser.parse_model("""<ir_version: 8, opset_import: ["": 18]>
+            g (float[1, 3, 256, 320] x) => (float[n, 7] y) <int64[2] s = {-1, 7}> { y = Reshape(x, s) }"""),
+         "no NonMaxSuppression"),
+    ],
+)  # fmt: skip
+def test_small_graph(answer: object, hint: str) -> None:
+    found = lesson_02.exercise_3(answer)
+    assert found
+    assert hint in found
