@@ -1,0 +1,133 @@
+"""Lesson 06's exercises: right answers pass, wrong ones get a hint, `...` waits."""
+
+import numpy as np
+import pytest
+
+from helpers.course import exercises
+from helpers.course.exercises import lesson_06
+
+COUNTS = {"smear-9010": 7, "smear-9011": 12, "smear-9012": 12}
+
+
+def parts(picture_wh, size_wh):
+    picture, size = np.array(picture_wh), np.array(size_wh)
+    scale = (size / picture).min()
+    return scale, np.tile((size - picture * scale) / 2, 2), np.tile(picture, 2)
+
+
+def right(rows, picture_wh, size_wh):
+    scale, grey, limits = parts(picture_wh, size_wh)
+    return ((rows[rows[:, 4] > 0, :4] - grey) / scale).clip(0, limits)
+
+
+def padded(rows, picture_wh, size_wh):
+    scale, grey, limits = parts(picture_wh, size_wh)
+    return ((rows[:, :4] - grey) / scale).clip(0, limits)
+
+
+def unclipped(rows, picture_wh, size_wh):
+    scale, grey, _ = parts(picture_wh, size_wh)
+    return (rows[rows[:, 4] > 0, :4] - grey) / scale
+
+
+def grey_kept(rows, picture_wh, size_wh):
+    scale, _, limits = parts(picture_wh, size_wh)
+    return (rows[rows[:, 4] > 0, :4] / scale).clip(0, limits)
+
+
+def grey_unscaled(rows, picture_wh, size_wh):
+    scale, grey, limits = parts(picture_wh, size_wh)
+    return (rows[rows[:, 4] > 0, :4] / scale - grey).clip(0, limits)
+
+
+def check(number, answer, capsys):
+    done = exercises.check("06", number, answer)
+    return done, capsys.readouterr().out
+
+
+@pytest.fixture
+def _counts(monkeypatch):
+    monkeypatch.setattr(lesson_06, "_counts", lambda: COUNTS)
+
+
+@pytest.mark.parametrize(
+    ("number", "answer"),
+    [
+        (1, (500, 290)),
+        (1, [500.4, 289.6]),
+        (1, np.array([500.0, 290.0])),
+        (2, "smear-9011"),
+        (2, "smear-9012"),
+        (3, right),
+        (3, lambda rows, picture_wh, size_wh: right(rows, picture_wh, size_wh).tolist()),
+    ],
+)
+@pytest.mark.usefixtures("_counts")
+def test_right(capsys, number, answer):
+    assert check(number, answer, capsys) == (True, f"exercise 06.{number}: right\n")
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_waiting(capsys, number):
+    done, said = check(number, ..., capsys)
+    assert not done
+    assert "waiting for your answer" in said
+
+
+@pytest.mark.parametrize(
+    ("answer", "word"),
+    [
+        (290, "a pair"),
+        ("500, 290", "a pair"),
+        ((500,), "two numbers"),
+        ((500, 290, 1), "two numbers"),
+        (("500", "290"), "two numbers"),
+        ((290, 500), "x comes first"),
+        ((500, 150), "how much grey"),
+        ((500, 267), "For y"),
+        ((1000, 300), "One scale"),
+    ],
+)
+def test_wrong_point(answer, word):
+    hint = lesson_06.exercise_1(answer)
+    assert hint is not None
+    assert word in hint
+    assert "290" not in hint
+
+
+@pytest.mark.parametrize(
+    ("answer", "word"), [(11, "a name"), ("smear-1", "one of"), ("smear-9010", "Another has more")]
+)
+@pytest.mark.usefixtures("_counts")
+def test_wrong_name(answer, word):
+    assert word in (lesson_06.exercise_2(answer) or "")
+
+
+@pytest.mark.parametrize(
+    ("answer", "word"),
+    [
+        (right(np.zeros((0, 6)), (9, 9), (9, 9)), "a function"),
+        (lambda *_: ..., "Waiting"),
+        (padded, "score is 0"),
+        (lambda *_: None, "expected shape"),
+        (unclipped, "reaches beyond"),
+        (grey_kept, "subtract the grey before"),
+        (grey_unscaled, "somewhere else"),
+        (lambda rows, *_: rows[rows[:, 4] > 0, :4], "reaches beyond"),
+    ],
+)
+def test_wrong_way_back(answer, word):
+    assert word in (lesson_06.exercise_3(answer) or "")
+
+
+def test_an_empty_table_may_have_any_empty_form():
+    def listed(rows, picture_wh, size_wh):
+        return [] if not rows[:, 4].any() else right(rows, picture_wh, size_wh)
+
+    assert lesson_06.exercise_3(listed) is None
+
+
+def test_the_model_counts_the_smears(monkeypatch):
+    counts = lesson_06._counts()
+    assert list(counts) == [f"smear-{seed}" for seed in range(9010, 9016)]
+    assert lesson_06.exercise_2(max(counts, key=counts.get)) is None
