@@ -192,7 +192,7 @@ def _detect(options: argparse.Namespace) -> int:
         name = result.path or Path("picture")
         if result.error:
             failed += 1
-            print(f"{name.name}: not read: {' '.join(result.error.split())}", file=sys.stderr)
+            print(f"error: {' '.join(result.error.split())}", file=sys.stderr)
             continue
         drawn = options.out / f"{name.stem}.jpg"
         save_image(drawn, draw(result.image_bgr, result.detections, detector.names))
