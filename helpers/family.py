@@ -1,250 +1,242 @@
-"""The YOLOv7 family as layer tables: what the official files embed, and what we emit ourselves.
+"""The YOLOv7 family: seven variants as a handful of parameters each, which emit the official layer rows.
 
-A YOLOv7 network is a list of *layer rows*, each naming the rows it reads, how often it repeats, its kind
-and its arguments. The row's position is its official index, so a network built from rows carries the
-parameter names of the official checkpoints (`model.0.conv.weight`, ...). Needs neither torch nor a file.
+All seven have one plan. A backbone halves the picture and runs an ELAN block at each size; a spatial pyramid
+pools the coarsest map; a neck goes from coarse to fine and back, again with an ELAN block at each size; a
+convolution per level leads to the head. What differs is how deep and wide the blocks are, and how they halve.
 
-Source: Wang, Bochkovskiy, Liao, "YOLOv7: Trainable bag-of-freebies sets new state-of-the-art for
-real-time object detectors", 2022; layer order as in the layer tables that the released files carry.
+Source: Wang, Bochkovskiy, Liao, "YOLOv7: Trainable bag-of-freebies sets new state-of-the-art for real-time
+object detectors", 2022; layer order as in the layer tables that the released files carry.
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from helpers.blocks import ALL, ALL_AT_HALF, EVERY_SECOND, Elan, Table, halve, join_from_above, pool_pyramid
+from helpers.rows import (
+    HEADS,
+    MAX_REPEATS,
+    Anchors,
+    Architecture,
+    LayerRow,
+    check_rows,
+    parse_rows,
+    with_names,
+)
 
-MAX_REPEATS = 100
-HEADS = ("Detect", "IDetect", "IAuxDetect")
+__all__ = [
+    "COCO_ANCHORS_P5", "COCO_ANCHORS_P6", "COCO_ANCHORS_TINY", "HEADS", "MAX_REPEATS", "VARIANTS", "Anchors",
+    "Architecture", "LayerRow", "Tiny", "Variant", "check_rows", "describe", "parse_rows", "with_names",
+]  # fmt: skip
 
 COCO_ANCHORS_TINY = (
     ((10.0, 13.0), (16.0, 30.0), (33.0, 23.0)),
     ((30.0, 61.0), (62.0, 45.0), (59.0, 119.0)),
     ((116.0, 90.0), (156.0, 198.0), (373.0, 326.0)),
 )
-Anchors = tuple[tuple[tuple[float, float], ...], ...]
+COCO_ANCHORS_P5 = (
+    ((12.0, 16.0), (19.0, 36.0), (40.0, 28.0)),
+    ((36.0, 75.0), (76.0, 55.0), (72.0, 146.0)),
+    ((142.0, 110.0), (192.0, 243.0), (459.0, 401.0)),
+)
+COCO_ANCHORS_P6 = (
+    ((19.0, 27.0), (44.0, 40.0), (38.0, 94.0)),
+    ((96.0, 68.0), (86.0, 152.0), (180.0, 137.0)),
+    ((140.0, 301.0), (303.0, 264.0), (238.0, 542.0)),
+    ((436.0, 615.0), (739.0, 380.0), (925.0, 792.0)),
+)
 
 
 @dataclass(frozen=True)
-class LayerRow:
-    """One row of a layer table.
+class Variant:
+    """One member of the family; the defaults are YOLOv7 itself.
 
     Attributes:
-        source: Index of the row(s) read: negative counts back from this row, otherwise absolute.
-        number: How often the layer repeats, before depth scaling.
-        module: Official name of the layer kind, for example `Conv`.
-        args: The layer's arguments, for example `(32, 3, 2)`: channels, kernel, stride.
+        name: Official name.
+        depth: 3x3 convolutions in every ELAN block.
+        width: Factor on what leaves a block; inside, the widths stay.
+        doubled: Every ELAN block is two, added.
+        stages: Backbone, fine to coarse: `(hidden, out)` of the ELAN block at strides 4, 8, 16, ...
+        levels: Neck, fine to coarse: the same at strides 8, 16, ...
+        stem: First convolutions `(channels, stride)`, all 3x3.
+        reorg: The stem begins with space to depth, and the first stage halves as the others do.
+        backbone, neck: How their ELAN blocks are joined.
+        halve, halve_neck: How they halve; see `helpers.blocks.halve`.
+        before_head: Kind of the 3x3 before the head.
+        auxiliary: Width factor of the auxiliary head's convolutions; 0 where training has no such head.
+        activation: Asked for in every `Conv` row; None is the default, SiLU.
+        anchors_px: Per level, in input pixels.
+        size: Side of the square input that the published figures are for.
     """
 
-    source: int | tuple[int, ...]
-    number: int
-    module: str
-    args: tuple[Any, ...] = ()
+    name: str = "yolov7"
+    depth: int = 4
+    width: float = 1.0
+    doubled: bool = False
+    stages: tuple[tuple[int, int], ...] = ((64, 256), (128, 512), (256, 1024), (256, 1024))
+    levels: tuple[tuple[int, int], ...] = ((128, 128), (256, 256), (512, 512))
+    stem: tuple[tuple[int, int], ...] = ((32, 1), (64, 2), (64, 1), (128, 2))
+    reorg: bool = False
+    backbone: Elan = EVERY_SECOND
+    neck: Elan = ALL_AT_HALF
+    halve: str = "transition"
+    halve_neck: str = "transition"
+    before_head: str = "RepConv"
+    auxiliary: float = 0.0
+    activation: str | None = None
+    anchors_px: Anchors = COCO_ANCHORS_P5
+    size: int = 640
 
     @property
-    def sources(self) -> tuple[int, ...]:
-        """The rows read, always as a tuple."""
-        return (self.source,) if isinstance(self.source, int) else self.source
+    def strides(self) -> tuple[int, ...]:
+        """Per level, input pixels per grid cell."""
+        return tuple(8 << level for level in range(len(self.levels)))
 
+    def rows(self, *, training: bool = False) -> tuple[LayerRow, ...]:
+        """The layer table, in the official order.
 
-@dataclass(frozen=True)
-class Architecture:
-    """Everything that is needed to build a network, weights aside.
-
-    Attributes:
-        rows: The layer table, head last.
-        names: Class names; their number is the class count.
-        anchors_px: Per level, smallest stride first, the anchors' `(w, h)` in input pixels.
-        strides: Per level, input pixels per grid cell.
-        width_multiple: Factor on every channel count (rounded up to a multiple of 8).
-        depth_multiple: Factor on every repeat count above one.
-        input_channels: Channels of the input picture.
-        name: What to call it; two architectures that differ in this alone are equal.
-
-    Raises:
-        ValueError: A row reads what does not come before it, the last row is no detection head, or names,
-            anchors, strides or factors make no sense.
-    """
-
-    rows: tuple[LayerRow, ...]
-    names: tuple[str, ...]
-    anchors_px: Anchors
-    strides: tuple[int, ...]
-    width_multiple: float = 1.0
-    depth_multiple: float = 1.0
-    input_channels: int = 3
-    name: str = field(default="", compare=False)
-
-    def __post_init__(self) -> None:
-        check_rows(self.rows)
-        numbers = [self.width_multiple, self.depth_multiple, self.input_channels, *self.strides]
-        numbers += [side for level in self.anchors_px for pair in level for side in pair]
-        if not self.names or not all(isinstance(name, str) for name in self.names):
-            raise ValueError("names: expected at least one class name, all text; pass e.g. ('cell',)")
-        if not all(isinstance(n, int | float) and 0 < n < math.inf for n in numbers):
-            raise ValueError("multiples, channels, strides, anchors: expected numbers above 0, got another")
-        if list(self.strides) != sorted({int(s) for s in self.strides}):
-            raise ValueError(f"strides: expected whole numbers, smallest first, got {self.strides}")
-        counts = {len(level) for level in self.anchors_px}
-        if len(self.anchors_px) != len(self.strides) or len(counts) != 1 or 0 in counts:
-            raise ValueError(
-                f"anchors: expected {len(self.strides)} levels, one per stride, of as many pairs each"
-            )
-        inputs = len(self.strides) * (2 if self.rows[-1].module == "IAuxDetect" else 1)
-        if len(self.rows[-1].sources) != inputs:
-            raise ValueError(f"head: expected {inputs} inputs, got {len(self.rows[-1].sources)}")
-
-    @property
-    def class_count(self) -> int:
-        """Number of classes, C; every prediction has 5 + C values."""
-        return len(self.names)
-
-
-def parse_rows(table: Sequence[object]) -> tuple[LayerRow, ...]:
-    """Layer rows from lists `[from, number, module, args]`, as files hold them.
-
-    Args:
-        table: One such list per row; what a file writes as `"None"`, `"True"` or `"False"` becomes the value.
-
-    Raises:
-        ValueError: A row has another form; the message says which.
-
-    Example:
-        >>> parse_rows([[-1, 1, "Conv", [32, 3, 2, "None", 1]]])[0].args
-        (32, 3, 2, None, 1)
-    """
-    return tuple(_parse_row(index, row) for index, row in enumerate(table))
-
-
-def _parse_row(index: int, row: object) -> LayerRow:
-    match row:
-        case [int(source), int(number), str(module), [*args]]:
-            sources: int | tuple[int, ...] = source
-        case [[int(), *_] as several, int(number), str(module), [*args]]:
-            sources = tuple(s for s in several if isinstance(s, int))
-        case _:
-            raise ValueError(f"layer {index}: expected [from, number, module, args], got another form")
-    words = {"None": None, "True": True, "False": False}
-    values = tuple(words.get(a, a) if isinstance(a, str) else a for a in args)
-    if not all(isinstance(a, str | int | float | None) for a in values):
-        raise ValueError(f"layer {index} ({module[:40]}): expected numbers or text as arguments")
-    return LayerRow(sources, number, module, values)
-
-
-def check_rows(rows: Sequence[LayerRow]) -> None:
-    """Refuse rows that read what does not come before them, and tables without one head at their end.
-
-    Raises:
-        ValueError: Which row, and why.
-    """
-    for index, row in enumerate(rows):
-        wrong = [s for s in row.sources if not (-index <= s < index or (index == 0 and s == -1))]
-        label = f"layer {index} ({row.module[:40]})"
-        if wrong:
-            raise ValueError(f"{label}: reads layer {wrong[0]}, which does not come before it")
-        if not 1 <= row.number <= MAX_REPEATS:
-            raise ValueError(f"{label}: expected 1 to {MAX_REPEATS} repeats, got {row.number}")
-    heads = [index for index, row in enumerate(rows) if row.module in HEADS]
-    if not rows or heads != [len(rows) - 1]:
-        last = rows[-1].module[:40] if rows else "nothing"
-        raise ValueError(f"layers: expected one head ({', '.join(HEADS)}), at the end; got {last} there")
-
-
-class _Table:
-    """Collects rows; `add` returns the new row's absolute index."""
-
-    def __init__(self, activation: str | None) -> None:
-        self.rows: list[LayerRow] = []
-        self._tail: tuple[Any, ...] = () if activation is None else (None, 1, activation)
-
-    def add(self, source: int | tuple[int, ...], module: str, *args: Any) -> int:
-        self.rows.append(LayerRow(source, 1, module, args))
-        return len(self.rows) - 1
-
-    def conv(self, channels: int, kernel: int = 1, stride: int = 1, source: int = -1) -> int:
-        return self.add(source, "Conv", channels, kernel, stride, *self._tail)
-
-
-@dataclass(frozen=True)
-class Tiny:
-    """YOLOv7-tiny: four ELAN stages, a pyramid up and down, three levels.
-
-    `stages` are the hidden widths of the backbone's ELAN blocks; each block's output has twice that.
-    """
-
-    stages: tuple[int, ...] = (32, 64, 128, 256)
-    activation: str = "nn.LeakyReLU(0.1)"
-    anchors_px: Anchors = COCO_ANCHORS_TINY
-    strides: tuple[int, ...] = (8, 16, 32)
-
-    def _elan(self, table: _Table, hidden: int) -> int:
-        """Two 1x1 branches, the second carried through two 3x3; all four concatenated, then mixed."""
-        table.conv(hidden)
-        table.conv(hidden, source=-2)
-        table.conv(hidden, 3)
-        table.conv(hidden, 3)
-        table.add((-1, -2, -3, -4), "Concat", 1)
-        return table.conv(2 * hidden)
-
-    def _spp_csp(self, table: _Table, hidden: int) -> int:
-        """Spatial pyramid pooling with parallel windows of 5, 9 and 13, beside a 1x1 bypass."""
-        table.conv(hidden)
-        table.conv(hidden, source=-2)
-        for back, kernel in ((-1, 5), (-2, 9), (-3, 13)):
-            table.add(back, "SP", kernel)
-        table.add((-1, -2, -3, -4), "Concat", 1)
-        table.conv(hidden)
-        table.add((-1, -7), "Concat", 1)
-        return table.conv(hidden)
-
-    def rows(self) -> tuple[LayerRow, ...]:
-        """The layer table, in the official order: 78 rows."""
-        table = _Table(self.activation)
-        table.conv(self.stages[0], 3, 2)
-        table.conv(2 * self.stages[0], 3, 2)
-        features = [self._elan(table, self.stages[0])]
-        for hidden in self.stages[1:]:
-            table.add(-1, "MP")
-            features.append(self._elan(table, hidden))
-        laterals = [self._spp_csp(table, self.stages[-1])]
-        for feature, hidden in ((features[2], self.stages[1]), (features[1], self.stages[0])):
-            table.conv(2 * hidden)
-            table.add(-1, "nn.Upsample", None, 2, "nearest")
-            table.conv(2 * hidden, source=feature)
-            table.add((-1, -2), "Concat", 1)
-            laterals.append(self._elan(table, hidden))
-        outputs = [laterals[-1]]
-        for lateral, hidden in ((laterals[1], self.stages[1]), (laterals[0], self.stages[2])):
-            table.conv(2 * hidden, 3, 2)
-            table.add((-1, lateral), "Concat", 1)
-            outputs.append(self._elan(table, hidden))
-        heads = tuple(table.conv(4 * h, 3, source=o) for o, h in zip(outputs, self.stages[:3], strict=True))
-        table.add(heads, "Detect", "nc", "anchors")
+        Args:
+            training: With implicit layers in the head, and the auxiliary head where the variant has one.
+        """
+        table = Table(self.activation)
+        features = self._emit_backbone(table)
+        laterals = self._emit_way_down(table, features)
+        outputs = self._emit_way_up(table, laterals)
+        widths = [2 * out for _, out in self.levels]
+        inputs = [self._before_head(table, *pair) for pair in zip(outputs, widths, strict=True)]
+        if training and self.auxiliary:  # it reads the way down, each level before the sum of doubled blocks
+            fine = [source - 1 if self.doubled else source for source in laterals[:-1]]
+            for source, width in zip([*fine, laterals[-1]], widths, strict=True):
+                inputs.append(table.conv(int(width * self.auxiliary), 3, source=source))
+        head = "Detect" if not training else "IAuxDetect" if self.auxiliary else "IDetect"
+        table.add(tuple(inputs), head, "nc", "anchors")
         return tuple(table.rows)
 
-    def architecture(self, names: tuple[str, ...], *, width_multiple: float = 1.0) -> Architecture:
+    def _emit_backbone(self, table: Table) -> list[int]:
+        """Stem and stages; the stages' output rows, fine to coarse."""
+        if self.reorg:
+            table.add(-1, "ReOrg")
+        for channels, stride in self.stem:
+            table.conv(self._wide(channels), 3, stride)
+        features: list[int] = []
+        before = 0
+        for hidden, out in self.stages:
+            if features or self.reorg:  # a transition keeps the width, the others widen already
+                parts = halve(table, self.halve, self._wide(before if self.halve == "transition" else out))
+                if len(parts) > 1:
+                    table.concat(*parts)
+            features.append(self._elan(table, self.backbone, hidden, out))
+            before = out
+        return features
+
+    def _emit_way_down(self, table: Table, features: list[int]) -> list[int]:
+        """Pyramid pooling, then coarse to fine; the levels' output rows, fine to coarse."""
+        coarsest = self._wide(self.levels[-1][1])
+        tiny = self.halve == "MP"
+        outputs = [pool_pyramid(table, coarsest) if tiny else table.add(-1, "SPPCSPC", coarsest)]
+        for (hidden, out), feature in zip(self.levels[-2::-1], features[-2::-1], strict=False):
+            join_from_above(table, self._wide(out), feature)
+            outputs.insert(0, self._elan(table, self.neck, hidden, out))
+        return outputs
+
+    def _emit_way_up(self, table: Table, laterals: list[int]) -> list[int]:
+        """Fine to coarse; the levels' output rows."""
+        outputs = laterals[:1]
+        for (hidden, out), lateral in zip(self.levels[1:], laterals[1:], strict=True):
+            table.concat(*halve(table, self.halve_neck, self._wide(out)), lateral)
+            outputs.append(self._elan(table, self.neck, hidden, out))
+        return outputs
+
+    def _elan(self, table: Table, kind: Elan, hidden: int, out: int) -> int:
+        return kind.emit(table, self.depth, hidden, self._wide(out), doubled=self.doubled)
+
+    def _before_head(self, table: Table, source: int, channels: int) -> int:
+        width = self._wide(channels)
+        if self.before_head == "Conv":
+            return table.conv(width, 3, source=source)
+        return table.add(source, self.before_head, width, 3, 1)
+
+    def _wide(self, channels: int) -> int:
+        return int(channels * self.width)
+
+    def architecture(
+        self, names: tuple[str, ...], *, training: bool = False, width_multiple: float = 1.0
+    ) -> Architecture:
         """The description for given classes.
 
         Args:
             names: Class names, at least one.
+            training: See `rows`.
             width_multiple: Factor on every channel count.
 
         Raises:
             ValueError: `names` is empty.
 
         Example:
-            >>> tiny = Tiny().architecture(("RBC", "WBC", "Platelets"))
+            >>> tiny = VARIANTS["yolov7-tiny"].architecture(("RBC", "WBC", "Platelets"))
             >>> len(tiny.rows), tiny.rows[0].args[:3], tiny.class_count
             (78, (32, 3, 2), 3)
         """
-        return Architecture(
-            self.rows(), tuple(names), self.anchors_px, self.strides, width_multiple, name="yolov7-tiny"
-        )
+        rows = self.rows(training=training)
+        return Architecture(rows, tuple(names), self.anchors_px, self.strides, width_multiple, name=self.name)
 
 
-def with_names(architecture: Architecture, names: tuple[str, ...]) -> Architecture:
-    """The same layers for other classes."""
-    return replace(architecture, names=tuple(names))
+@dataclass(frozen=True)
+class Tiny(Variant):
+    """YOLOv7-tiny: short chains, plain pooling, LeakyReLU (the published table's row has SiLU)."""
+
+    name: str = "yolov7-tiny"
+    depth: int = 2
+    stages: tuple[tuple[int, int], ...] = ((32, 64), (64, 128), (128, 256), (256, 512))
+    levels: tuple[tuple[int, int], ...] = ((32, 64), (64, 128), (128, 256))
+    stem: tuple[tuple[int, int], ...] = ((32, 2), (64, 2))
+    backbone: Elan = ALL
+    neck: Elan = ALL
+    halve: str = "MP"
+    halve_neck: str = "Conv"
+    before_head: str = "Conv"
+    activation: str | None = "nn.LeakyReLU(0.1)"
+    anchors_px: Anchors = COCO_ANCHORS_TINY
+
+
+def _family() -> dict[str, Variant]:
+    """All seven, the larger ones by what they change."""
+    base = Variant()
+    x = replace(base, name="yolov7x", depth=6, width=1.25, neck=EVERY_SECOND, before_head="Conv")
+    w6 = Variant(
+        name="yolov7-w6", stem=((64, 1),), reorg=True, halve="Conv", halve_neck="Conv", before_head="Conv",
+        stages=((64, 128), (128, 256), (256, 512), (384, 768), (512, 1024)),
+        levels=((128, 128), (256, 256), (384, 384), (512, 512)),
+        auxiliary=1.25, anchors_px=COCO_ANCHORS_P6, size=1280,
+    )  # fmt: skip
+    e6 = replace(w6, name="yolov7-e6", depth=6, width=1.25, halve="DownC", halve_neck="DownC")
+    d6 = replace(e6, name="yolov7-d6", depth=8, width=1.5, auxiliary=1.5)
+    e6e = replace(e6, name="yolov7-e6e", doubled=True)
+    return {variant.name: variant for variant in (Tiny(), base, x, w6, e6, d6, e6e)}
+
+
+VARIANTS: dict[str, Variant] = _family()
+
+
+def describe(
+    name: str, names: tuple[str, ...], *, training: bool = False, width_multiple: float = 1.0
+) -> Architecture:
+    """The architecture of a variant by its official name.
+
+    Args:
+        name: One of `VARIANTS`.
+        names: Class names, at least one.
+        training: The form that is trained: implicit layers, auxiliary head where there is one.
+        width_multiple: Factor on every channel count.
+
+    Raises:
+        ValueError: Another name, or no class names.
+
+    Example:
+        >>> x = describe("yolov7x", ("cell",), training=True)
+        >>> len(x.rows), x.rows[-1].module, x.strides
+        (122, 'IDetect', (8, 16, 32))
+    """
+    if name not in VARIANTS:
+        raise ValueError(f"name: expected one of {', '.join(VARIANTS)}; got {name[:60]!r}; use one of these")
+    return VARIANTS[name].architecture(tuple(names), training=training, width_multiple=width_multiple)
