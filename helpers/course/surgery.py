@@ -22,7 +22,6 @@ __all__ = ["SEVEN", "SIX", "before_after", "output_text", "pair_svg", "rows_tabl
 SEVEN = ("picture", "x0", "y0", "x1", "y1", "class", "score")
 SIX = ("x0", "y0", "x1", "y1", "score", "class")
 _GAP, _CAPTION = 28, 34
-_ROUNDED = {"score": 2}
 
 
 def output_text(model: onnx.ModelProto) -> str:
@@ -39,12 +38,18 @@ def output_text(model: onnx.ModelProto) -> str:
     return f"{value.name} [{', '.join(str(size or '?') for size in shape_of(value) or ())}]"
 
 
-def rows_table(rows: ArrayLike, columns: Sequence[str], limit: int = 4) -> Table:
-    """The first rows of detections under their column names: pixels and classes whole, scores to hundredths.
+def rows_table(rows: ArrayLike, columns: Sequence[str], limit: int = 4, *, first: int = 0) -> Table:
+    """Some rows of detections under their column names: pixels and classes whole, scores to hundredths.
+
+    Args:
+        rows: `[n, len(columns)]`.
+        columns: Their names.
+        limit: How many rows are shown.
+        first: The first row that is shown.
 
     >>> print(rows_table([[10.4, 20, 30, 40, 0.912, 1]], SIX))
     row  x0  y0  x1  y1  score  class
-      0  10  20  30  40   0.91      1
+      0  10  20  30  40  0.91       1
 
     Raises:
         ValueError: The rows have another number of columns.
@@ -61,9 +66,9 @@ def rows_table(rows: ArrayLike, columns: Sequence[str], limit: int = 4) -> Table
     lines = tuple(
         (
             number,
-            *(round(v, 2) if name in _ROUNDED else round(v) for v, name in zip(row, columns, strict=True)),
+            *(f"{v:.2f}" if name == "score" else round(v) for v, name in zip(row, columns, strict=True)),
         )
-        for number, row in enumerate(table[:limit].tolist())
+        for number, row in enumerate(table[first : first + limit].tolist(), first)
     )
     return Table(("row", *columns), lines)
 

@@ -61,8 +61,9 @@ def test_rows_are_rounded_and_cut():
     table = rows_table(np.full((6, 7), 1.256), SEVEN)
     assert len(table) == 4
     assert table.header == ("row", *SEVEN)
-    assert table.rows[0] == (0, 1, 1, 1, 1, 1, 1, 1.26)
+    assert table.rows[0] == (0, 1, 1, 1, 1, 1, 1, "1.26")
     assert rows_table(np.zeros((0, 6)), SIX).rows == ()
+    assert [row[0] for row in rows_table(np.zeros((6, 6)), SIX, 3, first=4).rows] == [4, 5]
 
 
 def test_rows_with_other_columns_are_refused():
