@@ -40,6 +40,7 @@ def add_parser(subparsers: Subparsers) -> None:
     sync.add_argument("--from-notebook", action="store_true", help="the other way: twins from notebooks")
     check = command("check", "the rules that committed notebooks keep", _check)
     command("restamp", "write the repository's address into badges and clone lines", _restamp)
+    command("picture", "draw the README's picture, docs/result.jpg, with the bundled model", _picture)
     for parser in (run, execute, sync, check):
         parser.add_argument("lessons", nargs="*", metavar="NN", help="lessons by number; all without")
 
@@ -159,4 +160,12 @@ def _restamp(_options: argparse.Namespace) -> int:
     changed = restamp()
     say(f"address: {repository_address()}")
     say("\n".join(f"restamped {relative(path)}" for path in changed) or "nothing to restamp")
+    return 0
+
+
+def _picture(_options: argparse.Namespace) -> int:
+    from helpers.course.portrait import make_portrait
+
+    path = make_portrait()
+    say(f"{relative(path)}  {path.stat().st_size / 1000:.0f} kB")
     return 0

@@ -6,10 +6,8 @@
 # [Open in Colab](https://colab.research.google.com/github/OWNER/yolov7-graph-surgery/blob/main/notebooks/00_start_here.ipynb)
 #
 # By the end of this page you have seen the finished result: a YOLOv7 detector, cut and stitched into one
-# ONNX
-# file, finding the cells in a picture of a blood smear. You will know which files lie between a checkpoint
-# and
-# that picture, which lesson makes which, and how the exercises work.
+# ONNX file, finding the cells in a picture of a blood smear. You will know which files lie between a
+# checkpoint and that picture, which lesson makes which, and how the exercises work.
 #
 # > **You need** nothing but this repository: no GPU, no network, no downloaded weights. Half a minute on
 # > two cores.
@@ -52,11 +50,9 @@ if "google.colab" in sys.modules:
 # ## Is this machine ready?
 #
 # Each line is something the course uses. `missing` comes with the command that cures it; `optional` means
-# that
-# the lessons run without it and say which part they left out. Run live, the table also shows the versions
-# found,
-# the GPU, TensorRT and Ultralytics; the copy stored here leaves out whatever differs from machine to
-# machine.
+# that the lessons run without it and say which part they left out. Run live, the table also shows the
+# versions found, the GPU, TensorRT and Ultralytics; the copy stored here leaves out whatever differs from
+# machine to machine.
 
 # %% id="00-ready"
 from helpers import Detector, course, draw, show
@@ -66,13 +62,10 @@ course.check()
 # %% [markdown] id="00-model-text"
 # ## Pick a model
 #
-# `blood-cells` is the default because it always works: YOLOv7-tiny, node for node, trained by this project
-# on
-# blood smears, and its weights lie in `data/`. The official checkpoints are one click away in the dropdown
-# that
-# JupyterLab shows under the next cell (`yolov7-tiny` knows the 80 classes of COCO), and so is your own
-# `best.pt`:
-# set `YOLOV7_MODEL` to its path, or say `make run MODEL=yolov7-tiny`.
+# `blood-cells` is the default because it always works: YOLOv7-tiny, node for node, trained by this
+# project on blood smears, and its weights lie in `data/`. The official checkpoints are one click away in
+# the dropdown that JupyterLab shows under the next cell (`yolov7-tiny` knows the 80 classes of COCO), and
+# so is your own `best.pt`: set `YOLOV7_MODEL` to its path, or say `make run MODEL=yolov7-tiny`.
 
 # %% id="00-model"
 model = course.pick_model()
@@ -83,15 +76,14 @@ print("classes:", ", ".join(model.names[:5]), "..." if len(model.names) > 5 else
 #
 # **One: the file.** If earlier lessons have not made it yet, it is made now. The line below is its whole
 # interface: one RGB picture of 640×640 pixels goes in, a table of 100 rows by 6 columns comes out.
-# Everything
-# between the two, the suppression of double boxes included, happens inside the graph.
+# Everything between the two, the suppression of double boxes included, happens inside the graph.
 
 # %% id="00-file"
 path = course.need(model, "ultralytics")
 
 # %% [markdown] id="00-detect-text"
-# **Two: the boxes.** A `Detector` takes a picture of any size. It answers with `Detections`: corners in the
-# picture's own pixels, a score between 0 and 1, a class. The best five of them:
+# **Two: the boxes.** A `Detector` takes a picture of any size. It answers with `Detections`: corners in
+# the picture's own pixels, a score between 0 and 1, a class. The best five of them:
 
 # %% id="00-detect"
 detector = Detector(path, providers="cpu")
@@ -101,9 +93,8 @@ print(f"{picture.name}, {picture.size_wh[0]}x{picture.size_wh[1]} pixels: {found
 print(found.to_table(detector.names, limit=5))
 
 # %% [markdown] id="00-draw-text"
-# **Three: the picture.** A class has the same colour everywhere in the course. Where there are many boxes,
-# the
-# frequent classes are named once, in the corner, and counted.
+# **Three: the picture.** A class has the same colour everywhere in the course. Where there are many
+# boxes, the frequent classes are named once, in the corner, and counted.
 
 # %% id="00-draw"
 show(draw(picture.image_bgr, found, detector.names), f"{picture.name}: what the ONNX file finds", width=760)
@@ -113,12 +104,10 @@ print("boxes drawn:", len(found))
 # ## Is it right?
 #
 # A program drew this smear, so it knows where it put every cell. We pair each box found with a drawn cell
-# of the
-# same class that it overlaps by half or more (an *intersection over union* of 0.5). What is left over on
-# one
-# side was missed; what is left over on the other was invented, or given the wrong class. Cells cut off by
-# the
-# edge, or hidden under others, are the hard ones. (Pictures that nobody labelled skip this cell.)
+# of the same class that it overlaps by half or more (an *intersection over union* of 0.5). What is left
+# over on one side was missed; what is left over on the other was invented, or given the wrong class.
+# Cells cut off by the edge, or hidden under others, are the hard ones. (Pictures that nobody labelled
+# skip this cell.)
 
 # %% id="00-truth"
 from helpers import Detections
@@ -137,10 +126,8 @@ if picture.truth is not None:
 # ## The files on the way
 #
 # Three files stand between the checkpoint and the picture, each made from the one before. `manifest.json`
-# beside
-# them remembers the shape of each, what made it, and the checksum of what it was made from. So a lesson
-# notices
-# when a file is missing or stale, and makes it again.
+# beside them remembers the shape of each, what made it, and the checksum of what it was made from. So a
+# lesson notices when a file is missing or stale, and makes it again.
 
 # %% id="00-files"
 from helpers.artifacts import Manifest
@@ -158,15 +145,13 @@ Table(("file", "shape in", "shape out", "made in lesson"), tuple(rows))
 # Read the column *shape out* downwards; it is the story of the course.
 #
 # - **Raw**: each of the three grids' anchors answers for each of its cells: thousands of rows for one
-#   picture. A
-#   row is a box (centre, width, height), one number for "is there anything here", and one for each class.
+#   picture. A row is a box (centre, width, height), one number for "is there anything here", and one for
+#   each class.
 # - **End-to-end**: a non-maximum suppression (NMS) inside the graph keeps the best of overlapping boxes.
 #   `detection_count`, or *M* for short, is however many are left: a size that nobody knows before the
-#   picture has
-#   been looked at, and that many programs refuse.
+#   picture has been looked at, and that many programs refuse.
 # - **Patched**: always 100 rows, the unused ones filled with zeros. This is the form that Ultralytics
-#   reads as
-#   finished detections, and the reason for the surgery.
+#   reads as finished detections, and the reason for the surgery.
 
 # %% id="00-pipeline"
 from helpers.course import charts
@@ -182,9 +167,8 @@ charts.present(pipeline_figure(files, model.name), line)
 # %% [markdown] id="00-map-text"
 # ## The map of the course
 #
-# Blue lessons look, orange ones make a file, green ones use it. Click a card to go there. The lessons hand
-# files
-# to each other but wait for nobody: each one makes what it lacks, so you can begin anywhere.
+# Blue lessons look, orange ones make a file, green ones use it. Click a card to go there. The lessons
+# hand files to each other but wait for nobody: each one makes what it lacks, so you can begin anywhere.
 
 # %% id="00-map"
 from helpers.course.atlas import course_map
@@ -194,13 +178,10 @@ course_map()
 # %% [markdown] id="00-exercises-text"
 # ## How the exercises work
 #
-# Every lesson ends with three exercises, each harder than the one before. You replace `...` by your answer
-# and run
-# the cell. A checker works the answer out from the files on *your* disk and says `right`, or gives a hint.
-# It
-# never gives the answer away: for that there are [solutions](solutions/00_start_here.ipynb). A first one
-# that
-# nobody can fail, in both forms:
+# Every lesson ends with three exercises, each harder than the one before. You replace `...` by your
+# answer and run the cell. A checker works the answer out from the files on *your* disk and says `right`,
+# or gives a hint. It never gives the answer away: for that there are
+# [solutions](solutions/00_start_here.ipynb). A first one that nobody can fail, in both forms:
 
 # %% id="00-exercises"
 from helpers.course import exercises
@@ -213,10 +194,8 @@ for attempt in (..., "a guess"):
 # ## The guides' own example
 #
 # The guides that this course replaces end with `yolov7-tiny` on Ultralytics' picture of a bus. With a
-# network it
-# runs here as well: the same function makes the same three files from the official checkpoint. It reads
-# that
-# checkpoint without running any of the code in it (lesson 02 shows why that matters).
+# network it runs here as well: the same function makes the same three files from the official checkpoint.
+# It reads that checkpoint without running any of the code in it (lesson 02 shows why that matters).
 
 # %% id="00-guide"
 from helpers.course.guides import guide_example
@@ -233,7 +212,8 @@ if example := guide_example():
 #
 # - One ONNX file, `…-ultralytics.onnx`, holds the whole detector: picture in, at most 100 finished boxes
 #   out.
-# - It grew in three steps, raw → end-to-end → patched, and the manifest knows what each file was made from.
+# - It grew in three steps, raw → end-to-end → patched, and the manifest knows what each file was made
+#   from.
 # - `Detector(path).detect(picture)` gives `Detections` in the picture's own pixels.
 # - Everything you saw ran on a CPU, without a network, on a picture drawn from a seed.
 #
@@ -250,8 +230,7 @@ _ = exercises.check("00", 1, answer)
 
 # %% [markdown] id="00-exercise-2-text"
 # **2.** `Detections.above(score)` keeps the boxes that score more than `score`. How many boxes with a
-# score above
-# 0.6 does the detector find in the first picture, `model.pictures(1)[0]`?
+# score above 0.6 does the detector find in the first picture, `model.pictures(1)[0]`?
 
 # %% id="00-exercise-2"
 answer = ...  # a whole number
@@ -260,8 +239,8 @@ _ = exercises.check("00", 2, answer)
 
 # %% [markdown] id="00-exercise-3-text"
 # **3.** Write a function that takes `Detections` and returns the class id of the box with the largest
-# area, or
-# `None` where nothing was found. You will want `found.boxes_xyxy`, `[n, 4]`, and `found.class_ids`, `[n]`.
+# area, or `None` where nothing was found. You will want `found.boxes_xyxy`, `[n, 4]`, and
+# `found.class_ids`, `[n]`.
 
 # %% id="00-exercise-3"
 def class_of_largest(found):
