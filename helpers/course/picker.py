@@ -143,7 +143,8 @@ def _show_dropdown(model: CourseModel) -> None:
         remembered.parent.mkdir(parents=True, exist_ok=True)
         remembered.write_text(model.source + "\n", "utf-8")
         note.value = (
-            f"files in <code>{relative(model.files.folder)}/</code>; run the cells below again after a change.<br>"
+            f"files in <code>{relative(model.files.folder)}/</code>; "
+            "run the cells below again after a change<br>"
             f"{BUNDLED} comes with the course, so it always works; yolov7-tiny (COCO, the bus) is one click "
             "away: it is downloaded at its first use."
         )
