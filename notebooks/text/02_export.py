@@ -463,7 +463,7 @@ thresholds = np.linspace(0.05, 0.95, 37)
 curves = {}
 for each in model.pictures(3):
     tensor = to_tensor(letterbox(each.image_bgr, model.size_wh).image_bgr)
-    table = reference_nms(run(model.files.raw, tensor)[0], score_threshold=0.05, max_detections=1000)
+    table = reference_nms(run(model.files.raw, tensor)[0], score_threshold=0.05, max_detections=300)
     curves[each.name] = [int((table[:, 6] > value).sum()) for value in thresholds]
 chart = charts.lines(
     thresholds, curves, title="Boxes left, by score threshold", x_label="score threshold", y_label="boxes"

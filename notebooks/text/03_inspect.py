@@ -195,15 +195,14 @@ for name in operator.input[2:]:
 # ## The same in Netron
 #
 # [Netron](https://netron.app) draws a whole graph, and shows a node's attributes and weights when you click
-# on it.
-# On your own machine it appears below, in a frame. Where the notebook runs on another machine than the
-# browser (Colab, a hub) there is nothing at `localhost` to show; then you see a part of the graph as a
+# on it. On your own machine it appears below, in a frame. Where the notebook runs on another machine than
+# the browser (Colab, a hub) there is nothing at `localhost` to show; then you see a part of the graph as a
 # drawing: here, how each candidate gets its class and its score.
 
 # %% id="03-netron"
 from helpers.netron_view import view
 
-view(path, focus="nms/score", hops=3)
+view(path, focus="nms/score", hops=2)
 
 # %% [markdown] id="03-columns-1"
 # ## The seven columns
@@ -280,8 +279,9 @@ for each in (*model.pictures(3), grey):
 # ## What each part costs
 #
 # ONNX Runtime has a profiler that notes when each node began and ended. `profile_nodes` runs the file a
-# few times and takes the median of each node. The milliseconds are those of the machine at hand; the shape
-# of the chart is not.
+# few times and takes the median of each node. The milliseconds are those of the machine at hand, the order
+# of the bars is not. (`layout` is the runtime's own: it rearranges tensors so that convolutions run
+# faster.)
 
 # %% id="03-cost-chart" tags=["nbval-ignore-output"]
 costs = graph.profile_nodes(path, {"images": to_tensor(box.image_bgr)}, runs=7)
@@ -307,8 +307,9 @@ print("decoding and NMS take less than a third:", after < total / 3)
 # ## What ONNX Runtime makes of it
 #
 # The names in the chart may not be those in the file. Before it runs a graph, ONNX Runtime rewrites it: it
-# computes what is constant, and melts a `Conv` and the activation after it into a single `FusedConv`,
-# which saves one trip through memory for each. We can ask it to save what it made:
+# computes what is constant, and melts nodes that follow each other into one, which saves a trip through
+# memory for each. A `Conv` and the `LeakyRelu` after it become a `FusedConv`; where a model has SiLU, its
+# `Sigmoid` and `Mul` become a `QuickGelu`. We can ask the runtime to save what it made:
 
 # %% id="03-fused"
 options = onnxruntime.SessionOptions()
