@@ -48,6 +48,7 @@ class Network(nn.Module):
             self.model.append(module)
             channels.append(width)
         self._keep = {s % i for i, row in enumerate(architecture.rows) for s in row.sources if s != -1}
+        self.idle: frozenset[int] = frozenset()  # rows that need not run; see fuse
 
     @property
     def head(self) -> Detect:
@@ -91,7 +92,10 @@ class Network(nn.Module):
         x: Any = images_nchw
         kept: dict[int, Tensor] = {}
         for index, (row, module) in enumerate(zip(self.architecture.rows, self.model, strict=True)):
-            inputs = [x if s == -1 else kept[s % index] for s in row.sources]
+            if index in self.idle:
+                continue
+            sources = (s for s in row.sources if (index + s if s < 0 else s) not in self.idle)
+            inputs = [x if s == -1 else kept[s % index] for s in sources]
             x = module(inputs if isinstance(row.source, tuple) else inputs[0])
             if index in self._keep:
                 kept[index] = x
@@ -213,7 +217,7 @@ def _match_fused_form(network: Network, state: dict[str, Tensor]) -> None:
 
 
 def fuse(network: Network) -> Network:
-    """Fold BatchNorm, RepConv branches and implicit layers, in place; drop the auxiliary head.
+    """Fold BatchNorm, RepConv branches and implicit layers, in place; leave out the auxiliary head.
 
     Returns:
         The same network, now in deploy form and evaluation mode; its outputs are unchanged up to rounding.
@@ -227,4 +231,16 @@ def fuse(network: Network) -> Network:
     for module in list(network.modules()):
         if isinstance(module, Conv | RepConv | Detect):
             module.fuse()
+    network.idle = _only_for_auxiliary(network.architecture)
     return network.eval()
+
+
+def _only_for_auxiliary(architecture: Architecture) -> frozenset[int]:
+    """Rows that nothing reads but the auxiliary levels of the head."""
+    rows, levels = architecture.rows, len(architecture.strides)
+    needed = {len(rows) - 1}
+    for index in range(len(rows) - 1, 0, -1):
+        if index in needed:
+            sources = rows[index].sources[:levels] if rows[index].module in HEADS else rows[index].sources
+            needed.update(index + s if s < 0 else s for s in sources)
+    return frozenset(range(len(rows))) - needed

@@ -188,6 +188,22 @@ def test_only_what_is_read_later_is_kept(load):
     assert build_network(load(make_model()))._keep == {3, 5, 7, 10, 13, 14}
 
 
+def test_fused_layers_of_the_auxiliary_head_do_not_run(load, images):
+    """Rows 15 and 16 are read by auxiliary levels alone."""
+    network = build_network(load(make_model("IAuxDetect")))
+    assert network.idle == frozenset()
+    seen = []
+    for index, module in enumerate(network.model):
+        module.register_forward_hook(lambda *_, index=index: seen.append(index))
+    before = network(images)
+    assert seen == list(range(18))
+    seen.clear()
+    assert (fuse(network)(images) - before).abs().max() < 1e-3
+    assert network.idle == {15, 16}
+    assert seen == [*range(15), 17]
+    assert fuse(build_network(load(make_model("IDetect")))).idle == {15, 16}
+
+
 # --- The official code's numbers
 
 
