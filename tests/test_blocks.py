@@ -84,5 +84,6 @@ def test_join_from_above():
     table = Table()
     assert join_from_above(table, 8, 37) == 3
     assert written(table) == [
-        (-1, "Conv", 8, 1, 1), (-1, "nn.Upsample", None, 2, "nearest"), (37, "Conv", 8, 1, 1), ((-1, -2), "Concat", 1),
+        (-1, "Conv", 8, 1, 1), (-1, "nn.Upsample", None, 2, "nearest"), (37, "Conv", 8, 1, 1),
+        ((-1, -2), "Concat", 1),
     ]  # fmt: skip

@@ -148,7 +148,7 @@ def test_architecture_of_tiny():
 
 
 def test_describe_refuses():
-    with pytest.raises(ValueError, match=r"expected one of yolov7-tiny, yolov7, .*; got yolov9"):
+    with pytest.raises(ValueError, match=r"expected one of yolov7-tiny, yolov7, .*; got 'yolov9'"):
         describe("yolov9", ("a",))
     with pytest.raises(ValueError, match="names: expected at least one"):
         describe("yolov7", ())

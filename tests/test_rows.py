@@ -35,8 +35,9 @@ def test_parse_rows():
 
 @pytest.mark.parametrize(
     "row",
-    ["Conv", None, [], [-1, 1, "Conv"], [-1, 1, "Conv", [], 1], [-1, 1, 7, []], ["-1", 1, "Conv", []], [-1, "1", "Conv", []],
-     [-1, 1, "Conv", "8"], [[], 1, "Concat", [1]], [["a"], 1, "Concat", [1]], [1.5, 1, "Conv", []], {"from": -1}],
+    ["Conv", None, [], [-1, 1, "Conv"], [-1, 1, "Conv", [], 1], [-1, 1, 7, []], ["-1", 1, "Conv", []],
+     [-1, "1", "Conv", []], [-1, 1, "Conv", "8"], [[], 1, "Concat", [1]], [["a"], 1, "Concat", [1]],
+     [1.5, 1, "Conv", []], {"from": -1}],
 )  # fmt: skip
 def test_rows_of_another_form(row):
     with pytest.raises(ValueError, match=r"layer 1: expected \[from, number, module, args\]"):
