@@ -30,9 +30,11 @@ def slider(
         return
     import ipywidgets
 
+    digits = ".0f" if step >= 1 else ".2f"
     bar = ipywidgets.FloatSlider(
-        value=value, min=minimum, max=maximum, step=step, description=label, continuous_update=False
-    )
+        value=value, min=minimum, max=maximum, step=step, description=label, continuous_update=False,
+        readout_format=digits,
+    )  # fmt: skip
     _connect(bar, lambda: action(bar.value))
 
 

@@ -186,9 +186,9 @@ print(f"{len(six)} boxes in the graph; read in the wrong order {len(kept)} of th
 
 # %% [markdown] id="04-edit2-how"
 # There is a page on the web that many people follow here: Ultralytics' own on YOLOv7, with a script of 150
-# lines. We call it *the guide*, and do what it does, edit by edit. It cuts the table into three pieces and glues
-# them together in another order: four nodes, six constants. `Gather` picks columns by number, in any order: one
-# node, one constant.
+# lines. We call it *the guide*, and do what it does, edit by edit. It cuts the table into three pieces and
+# glues them together in another order: four nodes, six constants. `Gather` picks columns by number, in any
+# order: one node, one constant.
 
 # %% id="04-edit2-code"
 glued = operate(
@@ -249,8 +249,8 @@ padded = operate(
 before_after(batched, padded)
 
 # %% [markdown] id="04-edit4-rows"
-# Zeros are safe as padding, because every reader keeps scores *above* some threshold, and 0 is above none. The
-# last rows that are real, and the first that are not:
+# Zeros are safe as padding, because every reader keeps scores *above* some threshold, and 0 is above none.
+# The last rows that are real, and the first that are not:
 
 # %% id="04-edit4-rows-code"
 full = run(padded, as_input(picture.image_bgr))
@@ -263,8 +263,8 @@ rows_table(full[0], SIX, first=max(0, len(rows) - 2))
 #
 # Up to here we rebuilt the guide's script, node by node, and for this graph it is right: its NMS stops at
 # 100. But someone will export with `--topk-all 300`, or hand in a graph whose NMS keeps 100 *per class*. To
-# try that without waiting for such a picture, we need a patient whose detections we choose ourselves: a graph
-# that hands its rows straight through. In ONNX's text form that takes two lines.
+# try that without waiting for such a picture, we need a patient whose detections we choose ourselves: a
+# graph that hands its rows straight through. In ONNX's text form that takes two lines.
 
 # %% id="04-bench"
 text = """<ir_version: 10, opset_import: ["": 18]>
@@ -284,8 +284,8 @@ def invented(count):
 print(run(bench, invented(300)).shape, "best score:", f"{invented(300)[:, 6].max():.2f}")
 
 # %% [markdown] id="04-transplant"
-# Because nodes are connected by names alone, the piece of graph that we made by hand can be transplanted: all
-# it needs is a value of the same name to begin with.
+# Because nodes are connected by names alone, the piece of graph that we made by hand can be transplanted:
+# all it needs is a value of the same name to begin with.
 
 # %% id="04-transplant-code"
 by_hand = onnx.ModelProto()
@@ -372,11 +372,11 @@ for name, image_bgr in (("picture", picture.image_bgr), ("blank", blank)):
 # %% [markdown] id="04-shape"
 # ## A shape that can be derived
 #
-# The shape of an output is written into the file by whoever makes it; it is a claim. Ultralytics believes it:
-# with numbers it sends pictures of one size; with a name in the first place, such as `["M", 7]`, it sends
-# rectangles of varying size, which this network refuses. TensorRT takes nobody's word: it derives shapes
-# while it builds the engine. What can be derived here? We put a node behind each output, so that it is an
-# output no more and nothing is claimed about it, and ask ONNX:
+# The shape of an output is written into the file by whoever makes it; it is a claim. Ultralytics believes
+# it: with numbers it sends pictures of one size; with a name in the first place, such as `["M", 7]`, it
+# sends rectangles of varying size, which this network refuses. TensorRT takes nobody's word: it derives
+# shapes while it builds the engine. What can be derived here? We put a node behind each output, so that it
+# is an output no more and nothing is claimed about it, and ask ONNX:
 
 # %% id="04-shape-code"
 for name, candidate in (("by hand", padded), ("the patch", patched)):
@@ -386,15 +386,16 @@ for name, candidate in (("by hand", padded), ("the patch", patched)):
     print(f"{name:10} claims {output_text(candidate):22} derived: {derived}")
 
 # %% [markdown] id="04-shape-moral"
-# By hand, everything hangs on the claim, because the amount of padding is computed while the graph runs. In the
-# patch the claim is what anybody would work out.
+# By hand, everything hangs on the claim, because the amount of padding is computed while the graph runs. In
+# the patch the claim is what anybody would work out.
 
 # %% [markdown] id="04-proof"
 # ## Proof at 0, 1, 99, 100, 101 and 300 detections
 #
-# Up to 100 the patch must give the numbers of the graph made by hand, and not about: exactly. Beyond, it must
-# keep the 100 best rows in their old order. The counts are the places where such code breaks: nothing, a single row, one short,
-# full, one over, far over. In the table, `exact` says that every number of the output is the expected one.
+# Up to 100 the patch must give the numbers of the graph made by hand, and not about: exactly. Beyond, it
+# must keep the 100 best rows in their old order. The counts are the places where such code breaks: nothing,
+# a single row, one short, full, one over, far over. In the table, `exact` says that every number of the
+# output is the expected one.
 
 # %% id="04-proof-code"
 short = patch.to_ultralytics(bench).model
@@ -574,8 +575,8 @@ print("blank, conf=0:", len(yolo(blank, conf=0.0, verbose=False)[0].boxes), "box
 #
 # `conf` and `iou` of Ultralytics are for graphs whose NMS it runs itself. Here the NMS has already
 # happened. Its `conf` can still sharpen the threshold in the graph (0.35, from lesson 02), never lower it;
-# its `iou` is not looked at. For comparison, the same NMS in NumPy on the raw predictions, with a threshold of
-# 0.05 instead:
+# its `iou` is not looked at. For comparison, the same NMS in NumPy on the raw predictions, with a threshold
+# of 0.05 instead:
 
 # %% id="04-settings-code"
 from helpers.parity import reference_nms

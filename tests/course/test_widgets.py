@@ -44,6 +44,12 @@ def test_a_slider_acts_at_once_and_at_every_move(screen):
     assert calls == [0.35, 0.5]
 
 
+@pytest.mark.parametrize(("step", "digits"), [(0.01, ".2f"), (1, ".0f")])
+def test_a_slider_of_whole_numbers_shows_whole_numbers(screen, step, digits):
+    widgets.slider(lambda _: None, value=3, maximum=9, step=step)
+    assert screen[0].children[0].readout_format == digits
+
+
 def test_a_chooser_lists_names_and_hands_over_the_option(screen):
     calls = []
     other = NamedPicture("other", PICTURE.image_bgr)
