@@ -26,6 +26,7 @@ def guide_example() -> tuple[CourseModel, NamedPicture] | None:
     try:
         _ = model.checkpoint
     except DownloadError as error:
-        say(f"not run: {error}")
+        reason, _, fix = str(error).partition(". Fix: ")
+        say(f"not run: {reason.partition(' (')[0]}; {fix}")
         return None
     return model, picture

@@ -288,7 +288,8 @@ yolo = YOLO(str(path), task="detect")
 
 
 def with_ultralytics(image_bgr):
-    return Detections.from_rows(yolo.predict(image_bgr, conf=0.0, verbose=False)[0].boxes.data.numpy())
+    result = yolo.predict(image_bgr, conf=0.0, device="cpu", verbose=False)[0]
+    return Detections.from_rows(result.boxes.data.numpy())
 
 
 print(with_ultralytics(picture.image_bgr).summary(detector.names))
@@ -434,7 +435,7 @@ from helpers.course.guides import guide_example
 if example := guide_example():
     official, bus = example
     guide = YOLO(str(course.need(official, "ultralytics")), task="detect")
-    result = guide.predict(bus.image_bgr, verbose=False)[0]
+    result = guide.predict(bus.image_bgr, device="cpu", verbose=False)[0]
     on_bus = Detections.from_rows(result.boxes.data.numpy())
     show(draw(bus.image_bgr, on_bus, official.names), "yolov7-tiny on bus.jpg, by Ultralytics", width=480)
     print(on_bus.summary(official.names))
