@@ -34,7 +34,7 @@
 # - [The file](#The-file)
 # - [Ultralytics opens it](#Ultralytics-opens-it)
 # - [A list, and a picture with nothing in it](#A-list,-and-a-picture-with-nothing-in-it)
-# - [Two settings that no longer do anything](#Two-settings-that-no-longer-do-anything)
+# - [What conf and iou can still do](#What-conf-and-iou-can-still-do)
 # - [Summary](#Summary)
 # - [Exercises](#Exercises)
 
@@ -571,12 +571,12 @@ for name, result in zip(("the picture", "blank", "mirrored"), answers, strict=Tr
 print("blank, conf=0:", len(yolo(blank, conf=0.0, verbose=False)[0].boxes), "boxes")
 
 # %% [markdown] id="04-settings"
-# ## Two settings that no longer do anything
+# ## What conf and iou can still do
 #
-# `conf` and `iou` of Ultralytics are for graphs whose NMS it runs itself. Here the NMS has already
-# happened. Its `conf` can still sharpen the threshold in the graph (0.35, from lesson 02), never lower it;
-# its `iou` is not looked at. For comparison, the same NMS in NumPy on the raw predictions, with a threshold
-# of 0.05 instead:
+# Ultralytics has two settings for detection, and both belong to an NMS that it runs itself. Here the NMS has
+# already happened. So, plainly: **a `conf` below the graph's own 0.35 has no effect, and `iou` has none at
+# all.** A higher `conf` still cuts. For comparison the same NMS in NumPy, on the raw predictions, with a
+# threshold of 0.05:
 
 # %% id="04-settings-code"
 from helpers.parity import reference_nms
@@ -606,7 +606,7 @@ for iou in (0.01, 0.7, 0.99):
 # - Graph surgery appends nodes, adds constants and declares another output. Nothing upstream changes, and
 #   you can check that.
 # - `[M, 7]` became `[1, 100, 6]` in five edits: drop a column, swap two, add a dimension, fill up to 100,
-#   and choose where there are more.
+#   and choose where there are more. That is the form for one picture; lesson 09 makes the one for many.
 # - By hand with `make_node` it is a page of code; as onnxscript functions it is nine nodes that read like
 #   Python.
 # - `Gather` with constants gives a shape that every tool can derive; `Reshape` with `-1` and `Pad` with
