@@ -195,9 +195,9 @@ for name in operator.input[2:]:
 # ## The same in Netron
 #
 # [Netron](https://netron.app) draws a whole graph, and shows a node's attributes and weights when you click
-# on it. On your own machine it appears below, in a frame (it asks once to accept cookies). Where the notebook
-# runs on another machine than the browser (Colab, a hub) there is nothing at `localhost` to show; then you see
-# a part of the graph as a drawing: here, how each candidate gets its class and its score.
+# on it. On your own machine it appears below, in a frame (it asks once to accept cookies). Where the
+# notebook runs on another machine than the browser (Colab, a hub) there is nothing at `localhost` to show;
+# then you see a part of the graph as a drawing: here, how each candidate gets its class and its score.
 
 # %% id="03-netron"
 from helpers.netron_view import view
@@ -278,10 +278,10 @@ for each in (*model.pictures(3), grey):
 # %% [markdown] id="03-cost-1"
 # ## What each part costs
 #
-# ONNX Runtime has a profiler that notes when each node began and ended. `profile_nodes` runs the file a few
-# times and takes the median of each node. The milliseconds are those of the machine at hand; that one bar
-# dwarfs the others is not. (`layout`, where there is such a bar, is the runtime's own: it rearranges tensors so
-# that convolutions run faster.)
+# ONNX Runtime has a profiler that notes when each node began and ended. `profile_nodes` runs the file a
+# few times and takes the median of each node. The milliseconds are those of the machine at hand; that one
+# bar dwarfs the others is not. (`layout`, where there is such a bar, is the runtime's own: it rearranges
+# tensors so that convolutions run faster.)
 
 # %% id="03-cost-chart" tags=["nbval-ignore-output"]
 costs = graph.profile_nodes(path, {"images": to_tensor(box.image_bgr)}, runs=7)
