@@ -1,36 +1,34 @@
-"""Where a model's weights are: bundled, in a folder of yours, in the cache, or on the release page."""
+"""Where a model's weights are: bundled, in a folder of yours, in the cache, or on the release page.
+
+Settings, all from the environment: `YOLOV7_WEIGHTS`, a folder to look in first; `YOLOV7_CACHE`, where
+downloads are kept; `YOLOV7_MIRROR`, an address instead of the release page; `YOLOV7_OFFLINE`, never ask the
+network. The proxy is the one that `HTTPS_PROXY` names.
+"""
 
 from __future__ import annotations
 
+import json
 import os
-import sys
-import zipfile
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from helpers.artifacts import sha256
+from helpers.artifacts import atomic_path
+from helpers.fetch import DownloadError, Pin, digest, fetch
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+__all__ = ["BUNDLED", "OFFICIAL", "RELEASE", "DownloadError", "Pin", "bundled_weights", "find_checkpoint"]
 
 BUNDLED = "blood-cells"
 RELEASE = "https://github.com/WongKinYiu/yolov7/releases/download/v0.1/"
-# SHA-256 where it was measured; the others are checked by size and content when they are read.
-OFFICIAL: dict[str, str | None] = {
-    "yolov7-tiny": "0fa1423606133c06362ec716029dade1169d5631e83195b75d8efa66d2ee0b77",
-    "yolov7": None,
-    "yolov7x": None,
-    "yolov7-w6": None,
-    "yolov7-e6": None,
-    "yolov7-d6": None,
-    "yolov7-e6e": None,
+# Size and SHA-256 where they were measured; those of the others are recorded when they are first seen.
+OFFICIAL: dict[str, Pin] = {
+    "yolov7-tiny": Pin(12_639_769, "0fa1423606133c06362ec716029dade1169d5631e83195b75d8efa66d2ee0b77"),
+    "yolov7": Pin(),
+    "yolov7x": Pin(),
+    "yolov7-w6": Pin(),
+    "yolov7-e6": Pin(),
+    "yolov7-d6": Pin(),
+    "yolov7-e6e": Pin(),
 }
-_FIX = f"download it elsewhere and set YOLOV7_WEIGHTS to its folder, or use the bundled model {BUNDLED}"
-
-
-class DownloadError(RuntimeError):
-    """Weights are not at hand and could not be fetched; the message says what to do."""
+RECORDS = "records.json"
 
 
 def bundled_weights() -> Path:
@@ -42,11 +40,12 @@ def find_checkpoint(name: str | Path, *, progress: bool = True) -> Path:
     """The file of a model, by name or path; downloads an official one where needed.
 
     Official checkpoints are looked for in the folder `YOLOV7_WEIGHTS` first, then in the cache
-    (`YOLOV7_CACHE`, by default the user's cache folder), then fetched.
+    (`YOLOV7_CACHE`, by default the user's cache folder), then fetched. A file of the cache is held to its
+    size and hash each time: the pinned ones, or those it had when it was first seen.
 
     Args:
         name: `blood-cells`, an official name such as `yolov7-tiny`, or a path.
-        progress: Show a bar while downloading, where there is a terminal.
+        progress: Show a bar while downloading, where there is a terminal or a notebook.
 
     Raises:
         DownloadError: An unknown name, bundled weights that are missing, or a download that failed.
@@ -54,7 +53,7 @@ def find_checkpoint(name: str | Path, *, progress: bool = True) -> Path:
     Example:
         >>> find_checkpoint("yolov8n")
         Traceback (most recent call last):
-        helpers.download.DownloadError: model: expected a file, blood-cells, or one of yolov7-tiny, yolov7, \
+        helpers.fetch.DownloadError: model: expected a file, blood-cells, or one of yolov7-tiny, yolov7, \
 yolov7x, yolov7-w6, yolov7-e6, yolov7-d6, yolov7-e6e; got yolov8n
     """
     text = str(name)
@@ -71,58 +70,63 @@ yolov7x, yolov7-w6, yolov7-e6, yolov7-d6, yolov7-e6e; got yolov8n
     folder = os.environ.get("YOLOV7_WEIGHTS")
     if folder and (path := Path(folder) / f"{text}.pt").is_file():
         return path
-    return _fetch(text, progress)
+    return _cached(text, progress)
 
 
-def _fetch(name: str, progress: bool) -> Path:
-    import pooch
+def _cached(name: str, progress: bool) -> Path:
+    """The file in the cache, fetched where it is missing or damaged."""
+    import platformdirs
+    from filelock import FileLock
 
-    cache = Path(os.environ.get("YOLOV7_CACHE") or pooch.os_cache("yolov7-graph-surgery"))
-    path, known = cache / f"{name}.pt", OFFICIAL[name]
-    if path.is_file() and _is_whole(path, known):
-        return path
-    if os.environ.get("YOLOV7_OFFLINE"):
-        raise DownloadError(
-            f"{path.name} is not in {cache} and YOLOV7_OFFLINE is set. Fix: unset it, put the file there, or "
-            f"use the bundled model {BUNDLED}"
-        )
-    url = f"{os.environ.get('YOLOV7_MIRROR', RELEASE).rstrip('/')}/{path.name}"
-    with _partial(path) as partial:
-        _download(url, partial, known, progress)
-        if not _is_whole(partial, known):
-            raise DownloadError(
-                f"{url}: expected a checkpoint, got something else (an error page?). Fix: {_FIX}"
-            )
-        partial.replace(path)
+    cache = Path(os.environ.get("YOLOV7_CACHE") or platformdirs.user_cache_dir("yolov7-graph-surgery"))
+    cache.mkdir(parents=True, exist_ok=True)
+    path = cache / f"{name}.pt"
+    with FileLock(cache / f".{name}.lock"):  # another process may be at it
+        pin = OFFICIAL[name] if OFFICIAL[name].sha256 else _recorded(cache, path.name)
+        if not (path.is_file() and pin.matches(path)):
+            _fetch(path, pin, progress)
+        if not pin.sha256:
+            _record(cache, path)
     return path
 
 
-@contextmanager
-def _partial(path: Path) -> Iterator[Path]:
-    """A name for the unfinished file, of this process alone, gone at the end."""
-    partial = path.with_name(f".{path.name}-{os.getpid()}")
+def _fetch(path: Path, pin: Pin, progress: bool) -> None:
+    if os.environ.get("YOLOV7_OFFLINE"):
+        raise DownloadError(
+            f"{path.name} is not in {path.parent} and YOLOV7_OFFLINE is set. Fix: unset it, put the file "
+            f"there, or use the bundled model {BUNDLED}"
+        )
+    url = f"{os.environ.get('YOLOV7_MIRROR', RELEASE).rstrip('/')}/{path.name}"
     try:
-        yield partial
-    finally:
-        partial.unlink(missing_ok=True)
+        fetch(url, path, pin, progress=progress)
+    except DownloadError as error:
+        if not pin.sha256 or OFFICIAL[path.stem].sha256 or "expected" not in str(error):
+            raise
+        records = path.parent / RECORDS
+        raise DownloadError(f"{error} (if the release has changed, delete its entry in {records})") from error
 
 
-def _download(url: str, path: Path, known: str | None, progress: bool) -> None:
-    import pooch
-    import requests
-
-    pooch.get_logger().setLevel("WARNING")  # its account of hashes and temporary names
-    bar = progress and sys.stderr.isatty()
+def _records(cache: Path) -> dict[str, dict[str, object]]:
+    path = cache / RECORDS
+    if not path.is_file():
+        return {}
     try:
-        pooch.retrieve(
-            url, f"sha256:{known}" if known else None, fname=path.name, path=path.parent,
-            downloader=pooch.HTTPDownloader(progressbar=bar, timeout=30),
-        )  # fmt: skip
-    except (requests.RequestException, OSError, ValueError) as error:
-        reason = f"{type(error).__name__}: {str(error)[:120]}"
-        raise DownloadError(f"{url} could not be fetched ({reason}). Fix: {_FIX}") from error
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (TypeError, ValueError) as error:
+        raise DownloadError(f"{path}: cannot be read ({error}). Fix: delete it") from error
 
 
-def _is_whole(path: Path, known: str | None) -> bool:
-    """The pinned hash where there is one; otherwise a zip with an end: no page, no part of a file."""
-    return sha256(path) == known if known else zipfile.is_zipfile(path)
+def _recorded(cache: Path, name: str) -> Pin:
+    """What a file was when it was first seen; nothing, the first time."""
+    match _records(cache).get(name):
+        case {"bytes": int(size), "sha256": str(sha256)}:
+            return Pin(size, sha256)
+        case None:
+            return Pin()
+    raise DownloadError(f"{cache / RECORDS}: the entry {name} is damaged. Fix: delete the file")
+
+
+def _record(cache: Path, path: Path) -> None:
+    records = _records(cache) | {path.name: {"bytes": path.stat().st_size, "sha256": digest(path)}}
+    with atomic_path(cache / RECORDS) as temporary:
+        temporary.write_text(json.dumps(records, indent=2, sort_keys=True) + "\n", encoding="utf-8")

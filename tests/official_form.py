@@ -180,7 +180,9 @@ class Detect(nn.Module):
             raw = self.logits(xs, index)
             for anchor in range(self.na):
                 y = raw[:, anchor * self.no : (anchor + 1) * self.no].sigmoid()
-                rows, columns = torch.meshgrid(torch.arange(y.shape[2]), torch.arange(y.shape[3]), indexing="ij")
+                rows, columns = torch.meshgrid(
+                    torch.arange(y.shape[2]), torch.arange(y.shape[3]), indexing="ij"
+                )
                 w, h = self.anchor_grid[index].flatten().view(-1, 2)[anchor]
                 cx, cy = (2 * y[:, 0] - 0.5 + columns) * stride, (2 * y[:, 1] - 0.5 + rows) * stride
                 boxes = torch.stack([cx, cy, (2 * y[:, 2]) ** 2 * w, (2 * y[:, 3]) ** 2 * h], -1)
@@ -228,7 +230,12 @@ class Model(nn.Module):
 
 def _layer(table, source, number, kind, args, channels):
     sources = [channels[s] for s in (source if isinstance(source, list) else [source])]
-    known = {"nn.LeakyReLU(0.1)": nn.LeakyReLU(0.1), "None": None, "nc": table["nc"], "anchors": table["anchors"]}
+    known = {
+        "nn.LeakyReLU(0.1)": nn.LeakyReLU(0.1),
+        "None": None,
+        "nc": table["nc"],
+        "anchors": table["anchors"],
+    }
     args = [known.get(a, a) if isinstance(a, str) else a for a in args]
     if kind.endswith("Detect"):
         return CLASSES[kind](*args, sources), 0
@@ -245,10 +252,23 @@ def _layer(table, source, number, kind, args, channels):
 CLASSES = {
     kind.__name__: kind
     for kind in (
-        Conv, RepConv, MP, SP, Concat, Shortcut, ReOrg, DownC, SPPCSPC, ImplicitA, ImplicitM,
-        Detect, IDetect, IAuxDetect, Model,
+        Conv,
+        RepConv,
+        MP,
+        SP,
+        Concat,
+        Shortcut,
+        ReOrg,
+        DownC,
+        SPPCSPC,
+        ImplicitA,
+        ImplicitM,
+        Detect,
+        IDetect,
+        IAuxDetect,
+        Model,
     )
-}  # fmt: skip
+}
 YOLO = ("Detect", "IDetect", "IAuxDetect", "Model")
 for _name, _kind in CLASSES.items():
     _kind.__module__ = "models.yolo" if _name in YOLO else "models.common"
@@ -259,9 +279,14 @@ def make_model(head="IDetect", names=("a", "b", "c"), *, seed=0, half=False, nam
     torch.manual_seed(seed)
     inputs = [13, 14, 15, 16] if head == "IAuxDetect" else [13, 14]
     table = {
-        "nc": len(names), "depth_multiple": 0.67, "width_multiple": 0.5, "anchors": ANCHORS, "ch": 3,
-        "backbone": deepcopy(BACKBONE), "head": [*deepcopy(NECK), [inputs, 1, head, ["nc", "anchors"]]],
-    }  # fmt: skip
+        "nc": len(names),
+        "depth_multiple": 0.67,
+        "width_multiple": 0.5,
+        "anchors": ANCHORS,
+        "ch": 3,
+        "backbone": deepcopy(BACKBONE),
+        "head": [*deepcopy(NECK), [inputs, 1, head, ["nc", "anchors"]]],
+    }
     model = Model(table, dict(enumerate(names)) if names_as_dict else list(names)).eval()
     norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
     for norm in norms:
@@ -300,9 +325,15 @@ def official_modules():
 def save(path, model=None, ema=None, **changes):
     """Write a checkpoint as the official training does."""
     content = {
-        "epoch": -1, "best_fitness": np.float64(0.25), "training_results": None, "model": model, "ema": ema,
-        "updates": None, "optimizer": None, "wandb_id": None,
-    }  # fmt: skip
+        "epoch": -1,
+        "best_fitness": np.float64(0.25),
+        "training_results": None,
+        "model": model,
+        "ema": ema,
+        "updates": None,
+        "optimizer": None,
+        "wandb_id": None,
+    }
     with official_modules():
         torch.save({**content, **changes}, path)
     return path

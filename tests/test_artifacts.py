@@ -128,15 +128,28 @@ def test_state_for_a_call_and_for_other_sources(folder, manifest):
 def test_require(folder, manifest):
     assert manifest.require(folder / "made.bin") == folder / "made.bin"
     for name, lesson in (("b.onnx", "02_export"), ("b-ultralytics.onnx", "04_patch"), ("b.bin", "02_export")):
-        with pytest.raises(ArtifactError, match=f"{name} is missing. Lesson {lesson} makes it.*helpers convert build"):
+        with pytest.raises(
+            ArtifactError, match=f"{name} is missing. Lesson {lesson} makes it.*helpers convert build"
+        ):
             manifest.require(folder / name)
 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "[]", "3", "{}", '{"files": []}', '{"files": {"a": 1}}', '{"files": {"a": {}}}', "[" * 100_000,
-     '{"files": {"a": {"sha256": "", "call": "x", "sources": {}}}}', '{"files": {"a": {"sha256": "1", "call": "x", "sources": []}}}'],
-)  # fmt: skip
+    [
+        "",
+        "{",
+        "[]",
+        "3",
+        "{}",
+        '{"files": []}',
+        '{"files": {"a": 1}}',
+        '{"files": {"a": {}}}',
+        "[" * 100_000,
+        '{"files": {"a": {"sha256": "", "call": "x", "sources": {}}}}',
+        '{"files": {"a": {"sha256": "1", "call": "x", "sources": []}}}',
+    ],
+)
 def test_a_corrupt_manifest(tmp_path, text):
     (tmp_path / "manifest.json").write_text(text)
     with pytest.raises(ArtifactError, match=r"manifest\.json: .*Fix: delete it"):
@@ -198,7 +211,10 @@ def test_a_lock_is_waited_for(tmp_path):
 
 
 def test_describe_onnx(tmp_path):
-    text = '<ir_version: 8, opset_import: ["" : 17]> g (float[B, 3, 4] images) => (float[B, N, 7] output) { output = Identity(images) }'
+    text = (
+        '<ir_version: 8, opset_import: ["" : 17]> '
+        "g (float[B, 3, 4] images) => (float[B, N, 7] output) { output = Identity(images) }"
+    )
     onnx.save(onnx.parser.parse_model(text), tmp_path / "a.onnx")
     expected = {
         "opset": 17,

@@ -7,6 +7,7 @@ import os
 import pickle
 import sys
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -22,17 +23,28 @@ from helpers.network import build_network
 
 HEADS = ("Detect", "IDetect", "IAuxDetect")
 FIXTURES = (
-    "deploy-yolov7-d6", "deploy-yolov7-e6", "deploy-yolov7-tiny", "deploy-yolov7-w6", "deploy-yolov7", "deploy-yolov7x",
-    "genuine-structure-yolov7-tiny", "training-yolov7-e6e", "training-yolov7-tiny", "training-yolov7-w6", "training-yolov7",
-)  # fmt: skip
+    "deploy-yolov7-d6",
+    "deploy-yolov7-e6",
+    "deploy-yolov7-tiny",
+    "deploy-yolov7-w6",
+    "deploy-yolov7",
+    "deploy-yolov7x",
+    "genuine-structure-yolov7-tiny",
+    "training-yolov7-e6e",
+    "training-yolov7-tiny",
+    "training-yolov7-w6",
+    "training-yolov7",
+)
+
+
+def load_and_build(path):
+    return build_network(load_checkpoint(path))
 
 
 def refused(path, match=None, *, also_build=False):
     """One line that names the file, says what was found and what to do."""
     with pytest.raises(CheckpointError, match=match) as caught:
-        checkpoint = load_checkpoint(path)
-        if also_build:
-            build_network(checkpoint)
+        (load_and_build if also_build else load_checkpoint)(path)
     message = str(caught.value)
     assert "\n" not in message
     assert "Fix: " in message
@@ -48,7 +60,7 @@ def refused(path, match=None, *, also_build=False):
 def test_official_form(tmp_path, head, half):
     model = make_model(head, half=half)
     checkpoint = load_checkpoint(save(tmp_path / "best.pt", model))
-    expected = {name: value for name, value in model.state_dict().items()}
+    expected = dict(model.state_dict())
     assert checkpoint.state_dict.keys() == expected.keys()
     for name, value in expected.items():
         assert torch.equal(checkpoint.state_dict[name], value), name
@@ -95,9 +107,16 @@ def test_a_file_from_the_middle_of_training(tmp_path):
     model.train()(torch.rand(2, 3, 32, 32)).sum().backward()
     optimizer.step()
     path = save(
-        tmp_path / "last.pt", model, make_model(seed=3), updates=17, optimizer=optimizer.state_dict(), epoch=4,
-        training_results="0/2 1.2 3.4\n", best_fitness=np.array([0.3]), wandb_id="abc",
-    )  # fmt: skip
+        tmp_path / "last.pt",
+        model,
+        make_model(seed=3),
+        updates=17,
+        optimizer=optimizer.state_dict(),
+        epoch=4,
+        training_results="0/2 1.2 3.4\n",
+        best_fitness=np.array([0.3]),
+        wandb_id="abc",
+    )
     assert load_checkpoint(path).names == ("a", "b", "c")
 
 
@@ -161,10 +180,16 @@ def test_a_hostile_state_inside_a_real_model(tmp_path):
 
 
 FORBIDDEN = {
-    "torch.load": torch.load, "torch.hub.load": torch.hub.load, "getattr": getattr, "print": print,
-    "torch.storage._load_from_bytes": torch.storage._load_from_bytes, "Path": Path,
-    "numpy.load": np.load, "numpy.fromfile": np.fromfile, "torch._utils._rebuild_qtensor": torch._utils._rebuild_qtensor,
-}  # fmt: skip
+    "torch.load": torch.load,
+    "torch.hub.load": torch.hub.load,
+    "getattr": getattr,
+    "print": print,
+    "torch.storage._load_from_bytes": torch.storage._load_from_bytes,
+    "Path": Path,
+    "numpy.load": np.load,
+    "numpy.fromfile": np.fromfile,
+    "torch._utils._rebuild_qtensor": torch._utils._rebuild_qtensor,
+}
 
 
 @pytest.mark.parametrize("function", FORBIDDEN.values(), ids=FORBIDDEN)
@@ -173,7 +198,9 @@ def test_near_misses_are_refused_too(tmp_path, function):
 
 
 @pytest.mark.parametrize("module", ["models.common", "models.yolo", "torch.nn.modules.conv"])
-@pytest.mark.parametrize("name", ["os.system", "Conv.forward", "torch.load", "load", "__init__", "_x", "Conv\n", ""])
+@pytest.mark.parametrize(
+    "name", ["os.system", "Conv.forward", "torch.load", "load", "__init__", "_x", "Conv\n", ""]
+)
 def test_dotted_names_through_stack_global(tmp_path, module, name):
     def short(text):
         return b"\x8c" + bytes([len(text.encode())]) + text.encode()
@@ -183,13 +210,23 @@ def test_dotted_names_through_stack_global(tmp_path, module, name):
 
 
 def test_module_names_that_only_begin_well(tmp_path):
-    for module in ("models.yolo.os", "models.evil", "torch.nn.modulesX", "torch.nn.modules.conv.os", "models", "torch"):
+    for module in (
+        "models.yolo.os",
+        "models.evil",
+        "torch.nn.modulesX",
+        "torch.nn.modules.conv.os",
+        "models",
+        "torch",
+    ):
         raw = b"\x80\x02c" + module.encode() + b"\nConv\n)\x81."
         refused(save_pickle(tmp_path / "a.pt", None, raw=raw), "asks for `")
 
 
 def test_calling_a_layer_class(tmp_path):
-    refused(save_pickle(tmp_path / "a.pt", None, raw=b"\x80\x02cmodels.common\nConv\n)R."), "calls `models.common.Conv`")
+    refused(
+        save_pickle(tmp_path / "a.pt", None, raw=b"\x80\x02cmodels.common\nConv\n)R."),
+        "calls `models.common.Conv`",
+    )
 
 
 def test_state_for_a_tensor(tmp_path):
@@ -261,7 +298,7 @@ def test_a_missing_entry(tmp_path, entry):
     refused(path, "is missing|not one torch.save wrote")
 
 
-@pytest.mark.parametrize("change", [lambda d: d[:-4], lambda d: d + b"\0\0\0\0", lambda d: b""])
+@pytest.mark.parametrize("change", [lambda d: d[:-4], lambda d: d + bytes(4), lambda _: b""])
 def test_storage_sizes_that_do_not_match(tmp_path, change):
     path = save(tmp_path / "a.pt", make_model())
     official_form.rewrite(path, lambda name, data: change(data) if name.endswith("data/3") else data)
@@ -279,17 +316,17 @@ def test_every_cut_of_a_whole_checkpoint(tmp_path):
 def test_flipped_bytes_of_the_pickle_raise_nothing_else(tmp_path):
     path = save(tmp_path / "a.pt", make_model("Detect"))
     raw = {}
-    official_form.rewrite(path, lambda name, data: raw.setdefault(name, data))
+    official_form.rewrite(path, raw.setdefault)
     pickled = next(data for name, data in raw.items() if name.endswith("data.pkl"))
     generator = np.random.default_rng(7)
     for position in generator.integers(0, len(pickled), 60):
         data = bytearray(pickled)
         data[position] = generator.integers(256)
-        official_form.rewrite(path, lambda name, old, new=bytes(data): new if name.endswith("data.pkl") else old)
-        try:
-            build_network(load_checkpoint(path))
-        except CheckpointError as error:
-            assert "\n" not in str(error)
+        official_form.rewrite(
+            path, lambda name, old, new=bytes(data): new if name.endswith("data.pkl") else old
+        )
+        with suppress(CheckpointError):
+            load_and_build(path)
 
 
 def edit_yaml(**changes):
@@ -367,7 +404,10 @@ BROKEN = {
     "too few inputs of the head": (edit_row(-1, [[13], 1, "Detect", ["nc"]], "head"), "expected 2 inputs"),
     "no anchor_grid": (lambda m: delattr(m.model[-1], "anchor_grid"), "missing 'model.17.anchor_grid'"),
     "an odd anchor_grid": (lambda m: setattr(m.model[-1], "anchor_grid", torch.ones(3)), "damaged"),
-    "another number of levels": (lambda m: setattr(m.model[-1], "anchor_grid", torch.ones(3, 1, 2, 1, 1, 2)), "levels"),
+    "another number of levels": (
+        lambda m: setattr(m.model[-1], "anchor_grid", torch.ones(3, 1, 2, 1, 1, 2)),
+        "levels",
+    ),
     "negative anchors": (lambda m: m.model[-1].anchor_grid.neg_(), "above 0"),
     "endless anchors": (lambda m: m.model[-1].anchor_grid.fill_(float("nan")), "above 0"),
     "a stride of text": (lambda m: setattr(m, "stride", "8"), "damaged"),
@@ -394,7 +434,10 @@ def test_broken_tables(tmp_path, change, match):
         refused(save(path, model), match)
     else:  # what torch would not let us build is written into the pickle
         save(path, model)
-        raw = b"\x80\x02}X\x05\x00\x00\x00modelcmodels.yolo\nModel\n)\x81}(X\x04\x00\x00\x00yaml}(X\x08\x00\x00\x00backbone]X\x04\x00\x00\x00head]uX\x08\x00\x00\x00_modules]K\x01aubs."
+        raw = (
+            b"\x80\x02}X\x05\x00\x00\x00modelcmodels.yolo\nModel\n)\x81}(X\x04\x00\x00\x00yaml}("
+            b"X\x08\x00\x00\x00backbone]X\x04\x00\x00\x00head]uX\x08\x00\x00\x00_modules]K\x01aubs."
+        )
         refused(save_pickle(path, None, raw=raw), "damaged")
 
 
@@ -407,17 +450,35 @@ UNBUILDABLE = {
     "negative channels": (edit_row(1, [-1, 1, "Conv", [-16]]), "layer 1 .Conv."),
     "endless channels": (edit_row(1, [-1, 1, "Conv", [float("inf")]]), "layer 1 .Conv."),
     "channels beyond memory": (edit_row(1, [-1, 1, "Conv", [10**8, 3, 1]]), "do not fit"),
-    "code as activation": (edit_row(1, [-1, 1, "Conv", [16, 3, 1, None, 1, "__import__('os').abort()"]]), "activation"),
+    "code as activation": (
+        edit_row(1, [-1, 1, "Conv", [16, 3, 1, None, 1, "__import__('os').abort()"]]),
+        "activation",
+    ),
     "a RepConv of 5x5": (edit_row(3, [-1, 1, "RepConv", [64, 5, 1]], "head"), "expected a 3x3 kernel"),
-    "other channels": (edit_row(1, [-1, 1, "Conv", [64, 3, 1]]), "weights do not fit the layers: size mismatch"),
+    "other channels": (
+        edit_row(1, [-1, 1, "Conv", [64, 3, 1]]),
+        "weights do not fit the layers: size mismatch",
+    ),
     "a missing layer": (edit_row(4, [-1, 1, "MP", []]), "do not fit"),
-    "sizes that do not concatenate": (edit_row(2, [[-1, 2], 1, "Concat", [1]], "head"), "do not fit each other"),
-    "another stride": (lambda m: setattr(m, "stride", torch.tensor([8.0, 32.0])), "strides: expected|do not fit each"),
+    "sizes that do not concatenate": (
+        edit_row(2, [[-1, 2], 1, "Concat", [1]], "head"),
+        "do not fit each other",
+    ),
+    "another stride": (
+        lambda m: setattr(m, "stride", torch.tensor([8.0, 32.0])),
+        "strides: expected|do not fit each",
+    ),
     "endless depth": (edit_yaml(depth_multiple=1e9), "repeats, expected at most 100"),
     "a weight too few": (lambda m: delattr(m.model[1].bn, "weight"), "Missing key"),
-    "a weight too many": (lambda m: m.model[1].register_parameter("more", torch.nn.Parameter(torch.ones(1))), "Unexpected key"),
-    "weights of whole numbers": (lambda m: m.model[1].conv._parameters.update(weight=m.model[1].conv.weight.long()), "do not fit"),
-}  # fmt: skip
+    "a weight too many": (
+        lambda m: m.model[1].register_parameter("more", torch.nn.Parameter(torch.ones(1))),
+        "Unexpected key",
+    ),
+    "weights of whole numbers": (
+        lambda m: m.model[1].conv._parameters.update(weight=m.model[1].conv.weight.long()),
+        "do not fit",
+    ),
+}
 
 
 @pytest.mark.parametrize(("change", "match"), UNBUILDABLE.values(), ids=UNBUILDABLE)
@@ -468,8 +529,12 @@ def test_somebody_elses_safetensors(tmp_path):
 
 
 DESCRIPTIONS = {
-    "no json": "{", "a list": "[]", "empty": "{}", "deep": "[" * 100_000, "rows missing": json.dumps({"names": ["a"]}),
-}  # fmt: skip
+    "no json": "{",
+    "a list": "[]",
+    "empty": "{}",
+    "deep": "[" * 100_000,
+    "rows missing": json.dumps({"names": ["a"]}),
+}
 
 
 @pytest.mark.parametrize("description", DESCRIPTIONS.values(), ids=DESCRIPTIONS)
@@ -481,7 +546,13 @@ def test_damaged_description(tmp_path, description):
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("rows", [[9, 1, "Conv", [8]]]), ("names", []), ("names", [1]), ("strides", [8, "16"]), ("width_multiple", -1)],
+    [
+        ("rows", [[9, 1, "Conv", [8]]]),
+        ("names", []),
+        ("names", [1]),
+        ("strides", [8, "16"]),
+        ("width_multiple", -1),
+    ],
 )
 def test_hostile_description(tmp_path, checkpoint, key, value):
     path = tmp_path / "a.safetensors"

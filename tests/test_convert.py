@@ -37,24 +37,34 @@ def copied(built, tmp_path):
 
 def shapes(path):
     model = onnx.load(path)
-    return [[d.dim_param or d.dim_value for d in v.type.tensor_type.shape.dim] for v in (*model.graph.input, *model.graph.output)]
+    return [
+        [d.dim_param or d.dim_value for d in v.type.tensor_type.shape.dim]
+        for v in (*model.graph.input, *model.graph.output)
+    ]
 
 
 def run(path, images):
-    return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(None, {"images": images})[0]
+    return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(
+        None, {"images": images}
+    )[0]
 
 
 def test_three_files(built):
     _, files = built
     assert [p.name for p in (files.raw, files.end2end, files.ultralytics)] == [
-        "best.onnx", "best-end2end.onnx", "best-ultralytics.onnx",
-    ]  # fmt: skip
+        "best.onnx",
+        "best-end2end.onnx",
+        "best-ultralytics.onnx",
+    ]
     assert shapes(files.raw) == [[1, 3, 48, 32], [1, 60, 8]]
     assert shapes(files.end2end)[1][1] == 7
     assert shapes(files.ultralytics) == [[1, 3, 48, 32], [1, 100, 6]]
     assert sorted(p.name for p in files.folder.iterdir()) == [
-        "best-end2end.onnx", "best-ultralytics.onnx", "best.onnx", "manifest.json",
-    ]  # fmt: skip
+        "best-end2end.onnx",
+        "best-ultralytics.onnx",
+        "best.onnx",
+        "manifest.json",
+    ]
 
 
 def test_the_files_agree_with_each_other(built):
@@ -73,7 +83,7 @@ def test_metadata_names_the_classes(built):
 
 
 def test_manifest_of_all(built):
-    checkpoint, files = built
+    files = built[1]
     manifest = Manifest(files.folder)
     assert {manifest.state(path) for path in (files.raw, files.end2end, files.ultralytics)} == {"current"}
     assert list(manifest.entries()["best.onnx"]["sources"]) == ["../../best.pt"]
@@ -101,14 +111,33 @@ def test_a_moved_or_renamed_checkpoint_is_still_the_same(copied):
 
 def test_changed_thresholds_make_what_depends_on_them(copied):
     assert steps(*copied, recipe=Recipe((32, 48), score_threshold=0.2)) == ["current", *MADE[1:]]
-    assert steps(*copied, recipe=Recipe((32, 48), score_threshold=0.2, max_detections=7)) == ["current", *MADE[1:]]
+    assert steps(*copied, recipe=Recipe((32, 48), score_threshold=0.2, max_detections=7)) == [
+        "current",
+        *MADE[1:],
+    ]
     assert shapes(copied[1].ultralytics)[1] == [1, 7, 6]
 
 
+@pytest.fixture
+def quick_export(built, monkeypatch):
+    """The raw graph of before, and another one for another checkpoint: what torch would take seconds for."""
+
+    def export(checkpoint, path, recipe):
+        model = onnx.load(built[1].raw)
+        if load_checkpoint(checkpoint).state_dict["model.1.conv.weight"].sum() != expected:
+            model.producer_version = "another"
+        onnx.save(model, path)
+
+    expected = load_checkpoint(built[0]).state_dict["model.1.conv.weight"].sum()
+    monkeypatch.setattr(module, "export_checkpoint", export)
+
+
+@pytest.mark.usefixtures("quick_export")
 def test_force(copied):
     assert steps(*copied, force=True) == MADE
 
 
+@pytest.mark.usefixtures("quick_export")
 def test_another_checkpoint_of_the_same_name(copied):
     """Content counts: the file of another run, also called best.pt, is not taken for this one."""
     checkpoint, files = copied
@@ -198,7 +227,9 @@ def test_names_are_needed_from_somewhere(built, tmp_path):
     model = onnx.load(built[1].raw)
     del model.metadata_props[:]
     onnx.save(model, tmp_path / "bare.onnx")
-    with pytest.raises(PatchError, match="names: expected class names, in the file's metadata or given; got neither"):
+    with pytest.raises(
+        PatchError, match="names: expected class names, in the file's metadata or given; got neither"
+    ):
         patch_file(tmp_path / "bare.onnx", tmp_path / "a.onnx")
     assert not (tmp_path / "a.onnx").exists()
     patch_file(tmp_path / "bare.onnx", tmp_path / "a.onnx", names=["x", "y", "z"], stride=16)

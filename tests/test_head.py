@@ -26,7 +26,9 @@ def make(kind, names=("a", "b")):
     head = Detect(kind, architecture(kind, names), channels)
     for implicit in (*head.ia, *head.im):
         torch.nn.init.normal_(implicit.implicit, 0.5)
-    return head.double().eval(), [torch.randn(2, c, 4 - 2 * (i % 2), 6 - 3 * (i % 2)).double() for i, c in enumerate(channels)]
+    return head.double().eval(), [
+        torch.randn(2, c, 4 - 2 * (i % 2), 6 - 3 * (i % 2)).double() for i, c in enumerate(channels)
+    ]
 
 
 @pytest.mark.parametrize("names", [("a", "b"), ("only",)])
@@ -37,13 +39,20 @@ def test_decoding_by_hand(names):
         levels = head(features)
         found = head.decode(levels)
     row, sigmoid = 0, lambda t: 1 / (1 + math.exp(-t))
-    for level, stride, anchors in zip(levels, (8, 16), head.anchor_grid.reshape(2, 2, 2).tolist(), strict=True):
+    for level, stride, anchors in zip(
+        levels, (8, 16), head.anchor_grid.reshape(2, 2, 2).tolist(), strict=True
+    ):
         for anchor, (w, h) in enumerate(anchors):
             for y in range(level.shape[2]):
                 for x in range(level.shape[3]):
                     t = level[1, anchor, y, x].tolist()
                     s = [sigmoid(value) for value in t]
-                    box = [(2 * s[0] - 0.5 + x) * stride, (2 * s[1] - 0.5 + y) * stride, (2 * s[2]) ** 2 * w, (2 * s[3]) ** 2 * h]
+                    box = [
+                        (2 * s[0] - 0.5 + x) * stride,
+                        (2 * s[1] - 0.5 + y) * stride,
+                        (2 * s[2]) ** 2 * w,
+                        (2 * s[3]) ** 2 * h,
+                    ]
                     assert found[1, row].tolist() == pytest.approx([*box, *s[4:]], abs=1e-9)
                     row += 1
     assert found.shape == (2, row, 5 + len(names))
@@ -70,7 +79,9 @@ def test_fusing_changes_no_output(kind):
     head.fuse()
     for a, b in zip(head(features), before, strict=True):
         assert (a - b).abs().max() < 1e-9
-    assert set(head.state_dict()) == {name for name in names if name.split(".")[0] in ("m", "anchors", "anchor_grid")}
+    assert set(head.state_dict()) == {
+        name for name in names if name.split(".")[0] in ("m", "anchors", "anchor_grid")
+    }
     head.fuse()
     assert (head(features)[0] - before[0]).abs().max() < 1e-9
 

@@ -42,7 +42,9 @@ def assert_fuses(module, x):
     close(module(x), before)
 
 
-@pytest.mark.parametrize("arguments", [(4, 6), (4, 6, 3, 2), (4, 8, 3, 1, None, 2), (4, 6, 3, 1, 0, 1, "nn.LeakyReLU(0.1)")])
+@pytest.mark.parametrize(
+    "arguments", [(4, 6), (4, 6, 3, 2), (4, 8, 3, 1, None, 2), (4, 6, 3, 1, 0, 1, "nn.LeakyReLU(0.1)")]
+)
 def test_conv_fuses(arguments):
     assert_fuses(shaken(Conv(*arguments)), torch.randn(2, 4, 7, 9, dtype=torch.float64))
 
@@ -60,7 +62,14 @@ def test_conv_written_out():
 
 @pytest.mark.parametrize(
     "arguments",
-    [(4, 4), (4, 6), (4, 4, 3, 2), (4, 4, 3, 1, None, 2), (4, 8, 3, 1, 1, 4), (4, 4, 3, 1, 1, 1, "nn.ReLU()")],
+    [
+        (4, 4),
+        (4, 6),
+        (4, 4, 3, 2),
+        (4, 4, 3, 1, None, 2),
+        (4, 8, 3, 1, 1, 4),
+        (4, 4, 3, 1, 1, 1, "nn.ReLU()"),
+    ],
     ids=["identity", "no identity", "stride", "groups with identity", "groups", "activation"],
 )
 def test_rep_conv_fuses(arguments):
@@ -114,7 +123,9 @@ def test_small_layers():
 
 
 def test_reorg_order():
-    x = torch.tensor([[0, 1], [2, 3]]).view(1, 1, 2, 2).repeat(1, 2, 1, 1) + torch.tensor([0, 10]).view(1, 2, 1, 1)
+    x = torch.tensor([[0, 1], [2, 3]]).view(1, 1, 2, 2).repeat(1, 2, 1, 1) + torch.tensor([0, 10]).view(
+        1, 2, 1, 1
+    )
     assert ReOrg()(x).flatten().tolist() == [0, 10, 2, 12, 1, 11, 3, 13]
 
 
@@ -136,22 +147,40 @@ def test_spp_csp_pools_in_parallel():
 
 
 ACTIVATIONS = {
-    "SiLU()": [True, "nn.SiLU()"], "Identity()": [False, None, 0, "nn.Identity()"], "ReLU()": ["nn.ReLU()"],
+    "SiLU()": [True, "nn.SiLU()"],
+    "Identity()": [False, None, 0, "nn.Identity()"],
+    "ReLU()": ["nn.ReLU()"],
     "LeakyReLU(negative_slope=0.1)": ["nn.LeakyReLU(0.1)", "nn.LeakyReLU(negative_slope=0.1)"],
-    "Mish()": ["nn.Mish()"], "Hardswish()": ["nn.Hardswish()"],
-}  # fmt: skip
+    "Mish()": ["nn.Mish()"],
+    "Hardswish()": ["nn.Hardswish()"],
+}
 
 
-@pytest.mark.parametrize(("shown", "spec"), [(shown, spec) for shown, specs in ACTIVATIONS.items() for spec in specs])
+@pytest.mark.parametrize(
+    ("shown", "spec"), [(shown, spec) for shown, specs in ACTIVATIONS.items() for spec in specs]
+)
 def test_activations(shown, spec):
     assert repr(activation(spec)) == shown
 
 
 @pytest.mark.parametrize(
     "spec",
-    ["", "SiLU()", "nn.SiLU", "nn.LeakyReLU(__import__('os').abort())", "nn.LeakyReLU(0.1)()", "nn.Linear(1, 1)", "nn.ReLU(1",
-     "nn.ReLU(**{'a': 1})", "nn.ReLU(1, 2, 3)", "nn.SiLU() or exit()", "(" * 5000, "nn.ReLU(\0)", "nn.modules.SiLU()"],
-)  # fmt: skip
+    [
+        "",
+        "SiLU()",
+        "nn.SiLU",
+        "nn.LeakyReLU(__import__('os').abort())",
+        "nn.LeakyReLU(0.1)()",
+        "nn.Linear(1, 1)",
+        "nn.ReLU(1",
+        "nn.ReLU(**{'a': 1})",
+        "nn.ReLU(1, 2, 3)",
+        "nn.SiLU() or exit()",
+        "(" * 5000,
+        "nn.ReLU(\0)",
+        "nn.modules.SiLU()",
+    ],
+)
 def test_activations_are_parsed_not_run(spec):
     with pytest.raises(ValueError, match=r"activation: expected one of nn\.SiLU"):
         activation(spec)

@@ -15,21 +15,36 @@ import pytest
 
 from helpers import __main__ as command
 from helpers.__main__ import main
+from helpers.convert import Files, Recipe
 
 SIZE = ["--size", "32x48", "--conf", "0.05"]
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder with a checkpoint, a picture, and what `convert` makes of the checkpoint in a process of its own."""
+    """A folder with a checkpoint, a picture, and what a process of its own, `convert`, makes of the first."""
     folder = tmp_path_factory.mktemp("main")
     official_form.save(folder / "best.pt", official_form.make_model())
     picture = np.random.default_rng(5).integers(0, 255, (60, 90, 3), np.uint8)
     cv2.imwrite(str(folder / "one.png"), picture)
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-W", "ignore::DeprecationWarning:importlib", "-m", "helpers", "convert", "best.pt", *SIZE],
-        cwd=folder, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-W",
+            "error",
+            "-W",
+            "ignore::DeprecationWarning:importlib",
+            "-m",
+            "helpers",
+            "convert",
+            "best.pt",
+            *SIZE,
+        ],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     (folder / "log.txt").write_text(f"{done.returncode}\n{done.stderr}\n===\n{done.stdout}")
     return folder
 
@@ -70,13 +85,31 @@ def test_convert_again_says_that_all_is_current(here, capsys):
     assert capsys.readouterr().out.count(": current\n") == 3
 
 
-def test_convert_with_every_option(here, tmp_path, capsys):
-    options = ["--size", "32", "--iou", "0.5", "--conf", "0.1", "--topk", "9", "--max-wh", "640", "--dynamic-batch", "--force"]
+def test_convert_with_every_option(here, tmp_path, monkeypatch):
+    asked = {}
+
+    def convert(checkpoint, out, **given):
+        asked.update(given, checkpoint=checkpoint, out=out)
+        return Files.of("best.pt")
+
+    monkeypatch.setattr(command, "convert", convert)
+    options = [
+        "--size",
+        "32",
+        "--iou",
+        "0.5",
+        "--conf",
+        "0.1",
+        "--topk",
+        "9",
+        "--max-wh",
+        "640",
+        "--dynamic-batch",
+        "--force",
+    ]
     assert main(["convert", "best.pt", "--out", str(tmp_path), *options]) == 0
-    out = capsys.readouterr().out
-    assert "add_nms(iou_threshold=0.5, score_threshold=0.1, max_detections=9, class_offset=640.0)" in out
-    assert "export_onnx(size_wh=(32, 32), dynamic_batch=True)" in out
-    assert "to_ultralytics(slots=9)" in out
+    assert asked["recipe"] == Recipe((32, 32), 0.5, 0.1, 9, 640.0, True)
+    assert (asked["checkpoint"], asked["out"], asked["force"]) == (Path("best.pt"), tmp_path, True)
 
 
 def test_export(here, tmp_path, capsys):
@@ -88,7 +121,9 @@ def test_export(here, tmp_path, capsys):
 def test_export_beside_where_one_stands(folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     made = []
-    monkeypatch.setattr(command, "export_checkpoint", lambda c, path, r: made.append((c, path, r)) or path.write_bytes(b"x"))
+    monkeypatch.setattr(
+        command, "export_checkpoint", lambda c, path, r: made.append((c, path, r)) or path.write_bytes(b"x")
+    )
     assert main(["export", str(folder / "best.pt"), "--dynamic-batch"]) == 0
     assert made[0][:2] == (folder / "best.pt", Path("best.onnx"))
     assert (made[0][2].size_wh, made[0][2].dynamic_batch) == ((640, 640), True)
@@ -97,7 +132,9 @@ def test_export_beside_where_one_stands(folder, tmp_path, monkeypatch):
 def test_patch(here, tmp_path, capsys):
     raw = "build/best/best.onnx"
     assert main(["patch", raw, "--out", str(tmp_path / "a.onnx"), "--conf", "0.05", "--topk", "5"]) == 0
-    assert [d.dim_value for d in onnx.load(tmp_path / "a.onnx").graph.output[0].type.tensor_type.shape.dim] == [1, 5, 6]
+    assert [
+        d.dim_value for d in onnx.load(tmp_path / "a.onnx").graph.output[0].type.tensor_type.shape.dim
+    ] == [1, 5, 6]
     assert "score_threshold" in capsys.readouterr().out
     assert main(["patch", raw, "--out", str(tmp_path / "b.onnx"), "--names", "x, y,z", "--stride", "32"]) == 1
     assert "imgsz: expected (height, width), multiples of 32" in capsys.readouterr().err
@@ -126,7 +163,10 @@ def test_detect_goes_on_after_a_broken_picture(here, tmp_path, capsys):
     pictures.mkdir()
     (pictures / "a.jpg").write_text("no picture")
     (pictures / "b.png").write_bytes(Path("one.png").read_bytes())
-    assert main(["detect", "build/best/best-ultralytics.onnx", str(pictures), "--out", str(tmp_path / "drawn")]) == 1
+    assert (
+        main(["detect", "build/best/best-ultralytics.onnx", str(pictures), "--out", str(tmp_path / "drawn")])
+        == 1
+    )
     captured = capsys.readouterr()
     assert captured.err.startswith("error: ")
     assert "a.jpg" in captured.err
@@ -140,7 +180,13 @@ def test_detect_a_video(here, tmp_path, capsys):
 
     frames = [np.full((60, 90, 3), value, np.uint8) for value in (10, 90, 200)]
     write_video(tmp_path / "clip.avi", frames)
-    arguments = ["detect", "build/best/best-ultralytics.onnx", str(tmp_path / "clip.avi"), "--out", str(tmp_path / "drawn")]
+    arguments = [
+        "detect",
+        "build/best/best-ultralytics.onnx",
+        str(tmp_path / "clip.avi"),
+        "--out",
+        str(tmp_path / "drawn"),
+    ]
     assert main(arguments) == 0
     assert capsys.readouterr().out.startswith("clip.avi: 3 frames -> ")
     assert (tmp_path / "drawn" / "clip-boxes.mp4").stat().st_size > 0
@@ -154,25 +200,33 @@ def test_evaluate(here, tmp_path, capsys):
     box = "<xmin>5</xmin><ymin>6</ymin><xmax>30</xmax><ymax>40</ymax>"
     size = "<size><width>90</width><height>60</height><depth>3</depth></size>"
     label = f"<object><name>a</name><bndbox>{box}</bndbox></object>"
-    (tmp_path / "Annotations" / "x.xml").write_text(f"<annotation><filename>x.jpg</filename>{size}{label}</annotation>")
+    (tmp_path / "Annotations" / "x.xml").write_text(
+        f"<annotation><filename>x.jpg</filename>{size}{label}</annotation>"
+    )
     (tmp_path / "val.txt").write_text("x\n")
     assert main(["evaluate", "best.pt", "--data", str(tmp_path), "--size", "64"]) == 0
     out = capsys.readouterr().out
     assert out.startswith("1 pictures of ")
     assert "AP50" in out
-    assert "nearest valid size: 64x64" in error_of(capsys, ["evaluate", "best.pt", "--data", str(tmp_path), "--size", "60"])
+    assert "nearest valid size: 64x64" in error_of(
+        capsys, ["evaluate", "best.pt", "--data", str(tmp_path), "--size", "60"]
+    )
 
 
 def test_errors_are_one_line(here, tmp_path, capsys):
     (tmp_path / "page.pt").write_text("<html>")
     assert "an HTML page, not a checkpoint" in error_of(capsys, ["convert", str(tmp_path / "page.pt")])
-    assert error_of(capsys, ["convert", "nowhere.pt"]).startswith("error: model: expected a file, blood-cells, or one of")
+    assert error_of(capsys, ["convert", "nowhere.pt"]).startswith(
+        "error: model: expected a file, blood-cells, or one of"
+    )
     assert "nearest valid size: 48x32" in error_of(capsys, ["convert", "best.pt", "--size", "50x30"])
     assert "nearest valid size" in error_of(capsys, ["export", "best.pt", "--size=-5"])
     assert error_of(capsys, ["patch", "nowhere.onnx"]).startswith("error: ")
     assert "expected an ONNX file, got a zip" in error_of(capsys, ["detect", "best.pt", "one.png"])
     assert error_of(capsys, ["detect", "build/best/best.onnx", "one.png"]).startswith("error: ")
-    assert error_of(capsys, ["detect", "build/best/best-ultralytics.onnx", "nowhere.png"]).startswith("error: ")
+    assert error_of(capsys, ["detect", "build/best/best-ultralytics.onnx", "nowhere.png"]).startswith(
+        "error: "
+    )
     assert error_of(capsys, ["evaluate", "best.pt", "--data", str(tmp_path)]).startswith("error: ")
 
 
@@ -184,9 +238,17 @@ def test_a_traceback_on_demand(here, monkeypatch):
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["fly"], ["convert"], ["convert", "best.pt", "--size", "big"], ["convert", "best.pt", "--size", "1x2x3"],
-     ["convert", "best.pt", "--topk", "1.5"], ["detect", "a.onnx"], ["evaluate", "best.pt"]],
-)  # fmt: skip
+    [
+        [],
+        ["fly"],
+        ["convert"],
+        ["convert", "best.pt", "--size", "big"],
+        ["convert", "best.pt", "--size", "1x2x3"],
+        ["convert", "best.pt", "--topk", "1.5"],
+        ["detect", "a.onnx"],
+        ["evaluate", "best.pt"],
+    ],
+)
 def test_wrong_usage(capsys, arguments):
     assert "usage: python -m helpers" in usage_of(capsys, arguments)
 

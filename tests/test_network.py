@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import official_form
 import pytest
 import torch
 from official_form import make_model, predict, save
@@ -17,9 +16,18 @@ from helpers.network import Network, build_network, fuse
 
 HEADS = ("Detect", "IDetect", "IAuxDetect")
 FIXTURES = (
-    "deploy-yolov7-d6", "deploy-yolov7-e6", "deploy-yolov7-tiny", "deploy-yolov7-w6", "deploy-yolov7", "deploy-yolov7x",
-    "genuine-structure-yolov7-tiny", "training-yolov7-e6e", "training-yolov7-tiny", "training-yolov7-w6", "training-yolov7",
-)  # fmt: skip
+    "deploy-yolov7-d6",
+    "deploy-yolov7-e6",
+    "deploy-yolov7-tiny",
+    "deploy-yolov7-w6",
+    "deploy-yolov7",
+    "deploy-yolov7x",
+    "genuine-structure-yolov7-tiny",
+    "training-yolov7-e6e",
+    "training-yolov7-tiny",
+    "training-yolov7-w6",
+    "training-yolov7",
+)
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +79,9 @@ def test_single_precision_fused(load, images):
 def test_fused_form_has_nothing_left_to_fold(load, head):
     network = fuse(build_network(load(make_model(head))))
     assert not [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
-    endings = {name.split(".", 2)[2].split(".")[0] for name in network.state_dict() if name.startswith("model.17.")}
+    endings = {
+        name.split(".", 2)[2].split(".")[0] for name in network.state_dict() if name.startswith("model.17.")
+    }
     assert endings == {"m", "anchors", "anchor_grid"}
     assert not network.training
 
@@ -81,7 +91,10 @@ def test_checkpoints_saved_fused(load, images, head):
     """As the official deploy form has them: `conv.bias`, `rbr_reparam`, a head without implicit layers."""
     model = make_model(head)
     checkpoint = load(model)
-    state = {name: value.clone() for name, value in fuse(build_network(checkpoint, dtype=torch.float64)).state_dict().items()}
+    state = {
+        name: value.clone()
+        for name, value in fuse(build_network(checkpoint, dtype=torch.float64)).state_dict().items()
+    }
     assert {"model.1.conv.bias", "model.13.rbr_reparam.weight", "model.4.1.conv.bias"} <= state.keys()
     again = build_network(Checkpoint(checkpoint.architecture, state), dtype=torch.float64)
     assert largest(again, images, predict(model, images)) < 1e-9
@@ -109,7 +122,9 @@ def test_a_network_for_training(load, images):
     assert all(parameter.requires_grad and parameter.is_leaf for parameter in network.parameters())
     sum(level.square().sum() for level in network.levels(images)).backward()
     assert network.model[1].conv.weight.grad.abs().sum() > 0
-    with torch.no_grad():  # fusing what was trained: the official code fails here on a leaf that requires grad
+    with (
+        torch.no_grad()
+    ):  # fusing what was trained: the official code fails here on a leaf that requires grad
         expected = network.eval()(images)
         assert (fuse(network)(images) - expected).abs().max() < 1e-3
 
@@ -160,7 +175,9 @@ def test_random_weights_of_an_architecture():
     assert sum(p.numel() for p in build_network(Tiny().architecture(("a", "b", "c"))).parameters()) == 6019432
 
 
-@pytest.mark.parametrize("shape", [(3, 64, 64), (1, 3, 64), (1, 4, 64, 64), (1, 3, 60, 64), (1, 3, 64, 72), (1, 3, 64, 63)])
+@pytest.mark.parametrize(
+    "shape", [(3, 64, 64), (1, 3, 64), (1, 4, 64, 64), (1, 3, 60, 64), (1, 3, 64, 72), (1, 3, 64, 63)]
+)
 def test_pictures_of_another_shape(load, shape):
     network = build_network(load(make_model()))
     with pytest.raises(ValueError, match=r"images_nchw: expected \[B,3,H,W\], sides multiples of 16, got"):
@@ -177,7 +194,9 @@ def test_weights_that_do_not_fit(load):
     checkpoint = load(make_model())
     state = dict(checkpoint.state_dict)
     state["model.1.conv.weight"] = torch.zeros(1)
-    with pytest.raises(CheckpointError, match=r"weights do not fit the layers: size mismatch for model\.1\.conv\.weight"):
+    with pytest.raises(
+        CheckpointError, match=r"weights do not fit the layers: size mismatch for model\.1\.conv\.weight"
+    ):
         build_network(replace(checkpoint, state_dict=state))
     with pytest.raises(CheckpointError, match="Missing key"):
         build_network(replace(checkpoint, state_dict={}))
