@@ -38,7 +38,8 @@ def test_every_lesson_is_in_the_table_with_its_badge(repository):
     readme = (repository / "README.md").read_text("utf-8")
     for path in sorted((repository / "notebooks").glob("[0-9]*.ipynb")):
         assert f"](notebooks/{path.name})" in readme, path.name
-        assert badge(f"notebooks/{path.name}", repository_address()) in readme, path.name
+        link = badge(f"notebooks/{path.name}", repository_address()).removeprefix("[Open in Colab]")
+        assert f"[![Open in Colab](docs/colab.svg)]{link}" in readme, path.name
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
