@@ -37,3 +37,14 @@ def test_the_bundled_models_picture_is_small_and_the_same_every_time(tmp_path):
     again = make_portrait(tmp_path / "again.jpg", PORTRAIT_SEED)
     assert first.read_bytes() == again.read_bytes()
     assert load_image(first).shape == (465, 1248, 3)
+
+
+def test_the_command_writes_it_and_says_where(monkeypatch, tmp_path, capsys):
+    from helpers.__main__ import main
+    from helpers.course import portrait as module
+
+    target = tmp_path / "result.jpg"
+    target.write_bytes(b"x" * 85_300)
+    monkeypatch.setattr(module, "make_portrait", lambda: target)
+    assert main(["course", "picture"]) == 0
+    assert capsys.readouterr().out == "result.jpg  85 kB\n"
