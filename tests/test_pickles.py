@@ -202,6 +202,13 @@ def test_flipped_bytes_never_raise_anything_else():
                 read(data[:position] + bytes([value]) + data[position + 1 :])
 
 
+@pytest.mark.parametrize("name", ["Model.forward", "__dict__.clear"])
+def test_dotted_names_are_refused_even_where_every_class_may_appear(name):
+    anything = Rules(lambda _: True, {}, frozenset(), list)
+    with pytest.raises(CheckpointError, match=f"asks for `models.yolo.{name}`"):
+        read_pickle(text("models.yolo") + text(name) + op("STACK_GLOBAL") + STOP, "file.pt", anything)
+
+
 def test_a_huge_memo_index_costs_nothing():
     assert read(op("NONE") + op("LONG_BINPUT", struct.pack("<I", 2**32 - 1)) + STOP) is None
 
