@@ -62,10 +62,10 @@ course.check()
 # %% [markdown] id="00-model-text"
 # ## Pick a model
 #
-# `blood-cells` is the default because it always works: YOLOv7-tiny, node for node, trained by this
-# project on blood smears, and its weights lie in `data/`. The official checkpoints are one click away in
-# the dropdown that JupyterLab shows under the next cell (`yolov7-tiny` knows the 80 classes of COCO), and
-# so is your own `best.pt`: set `YOLOV7_MODEL` to its path, or say `make run MODEL=yolov7-tiny`.
+# `blood-cells` is the default because it always works: YOLOv7-tiny, node for node, trained by this project
+# on blood smears, and its weights lie in `data/`. The official checkpoints are one click away in the
+# dropdown that JupyterLab shows under the next cell (`yolov7-tiny` knows the 80 classes of COCO), and so is
+# your own `best.pt`: set `YOLOV7_MODEL` to its path, or say `make run MODEL=yolov7-tiny`.
 
 # %% id="00-model"
 model = course.pick_model()
@@ -82,8 +82,8 @@ print("classes:", ", ".join(model.names[:5]), "..." if len(model.names) > 5 else
 path = course.need(model, "ultralytics")
 
 # %% [markdown] id="00-detect-text"
-# **Two: the boxes.** A `Detector` takes a picture of any size. It answers with `Detections`: corners in
-# the picture's own pixels, a score between 0 and 1, a class. The best five of them:
+# **Two: the boxes.** A `Detector` takes a picture of any size. It answers with `Detections`: corners in the
+# picture's own pixels, a score between 0 and 1, a class. The best five of them:
 
 # %% id="00-detect"
 detector = Detector(path, providers="cpu")
@@ -93,8 +93,8 @@ print(f"{picture.name}, {picture.size_wh[0]}x{picture.size_wh[1]} pixels: {found
 print(found.to_table(detector.names, limit=5))
 
 # %% [markdown] id="00-draw-text"
-# **Three: the picture.** A class has the same colour everywhere in the course. Where there are many
-# boxes, the frequent classes are named once, in the corner, and counted.
+# **Three: the picture.** A class has the same colour everywhere in the course. Where there are many boxes,
+# the frequent classes are named once, in the corner, and counted.
 
 # %% id="00-draw"
 show(draw(picture.image_bgr, found, detector.names), f"{picture.name}: what the ONNX file finds", width=760)
@@ -105,9 +105,9 @@ print("boxes drawn:", len(found))
 #
 # A program drew this smear, so it knows where it put every cell. We pair each box found with a drawn cell
 # of the same class that it overlaps by half or more (an *intersection over union* of 0.5). What is left
-# over on one side was missed; what is left over on the other was invented, or given the wrong class.
-# Cells cut off by the edge, or hidden under others, are the hard ones. (Pictures that nobody labelled
-# skip this cell.)
+# over on one side was missed; what is left over on the other was invented, or given the wrong class. Cells
+# cut off by the edge, or hidden under others, are the hard ones. (Pictures that nobody labelled skip this
+# cell.)
 
 # %% id="00-truth"
 from helpers import Detections
@@ -150,8 +150,8 @@ Table(("file", "shape in", "shape out", "made in lesson"), tuple(rows))
 # - **End-to-end**: a non-maximum suppression (NMS) inside the graph keeps the best of overlapping boxes.
 #   `detection_count`, or *M* for short, is however many are left: a size that nobody knows before the
 #   picture has been looked at, and that many programs refuse.
-# - **Patched**: always 100 rows, the unused ones filled with zeros. This is the form that Ultralytics
-#   reads as finished detections, and the reason for the surgery.
+# - **Patched**: always 100 rows, the unused ones filled with zeros. This is the form that Ultralytics reads
+#   as finished detections, and the reason for the surgery.
 
 # %% id="00-pipeline"
 from helpers.course import charts
@@ -167,8 +167,8 @@ charts.present(pipeline_figure(files, model.name), line)
 # %% [markdown] id="00-map-text"
 # ## The map of the course
 #
-# Blue lessons look, orange ones make a file, green ones use it. Click a card to go there. The lessons
-# hand files to each other but wait for nobody: each one makes what it lacks, so you can begin anywhere.
+# Blue lessons look, orange ones make a file, green ones use it. Click a card to go there. The lessons hand
+# files to each other but wait for nobody: each one makes what it lacks, so you can begin anywhere.
 
 # %% id="00-map"
 from helpers.course.atlas import course_map
@@ -178,10 +178,10 @@ course_map()
 # %% [markdown] id="00-exercises-text"
 # ## How the exercises work
 #
-# Every lesson ends with three exercises, each harder than the one before. You replace `...` by your
-# answer and run the cell. A checker works the answer out from the files on *your* disk and says `right`,
-# or gives a hint. It never gives the answer away: for that there are
-# [solutions](solutions/00_start_here.ipynb). A first one that nobody can fail, in both forms:
+# Every lesson ends with three exercises, each harder than the one before. You replace `...` by your answer
+# and run the cell. A checker works the answer out from the files on *your* disk and says `right`, or gives
+# a hint. It never gives the answer away: for that there are [solutions](solutions/00_start_here.ipynb). A
+# first one that nobody can fail, in both forms:
 
 # %% id="00-exercises"
 from helpers.course import exercises
@@ -212,8 +212,7 @@ if example := guide_example():
 #
 # - One ONNX file, `…-ultralytics.onnx`, holds the whole detector: picture in, at most 100 finished boxes
 #   out.
-# - It grew in three steps, raw → end-to-end → patched, and the manifest knows what each file was made
-#   from.
+# - It grew in three steps, raw → end-to-end → patched, and the manifest knows what each file was made from.
 # - `Detector(path).detect(picture)` gives `Detections` in the picture's own pixels.
 # - Everything you saw ran on a CPU, without a network, on a picture drawn from a seed.
 #
@@ -229,8 +228,8 @@ answer = ...  # a whole number
 _ = exercises.check("00", 1, answer)
 
 # %% [markdown] id="00-exercise-2-text"
-# **2.** `Detections.above(score)` keeps the boxes that score more than `score`. How many boxes with a
-# score above 0.6 does the detector find in the first picture, `model.pictures(1)[0]`?
+# **2.** `Detections.above(score)` keeps the boxes that score more than `score`. How many boxes with a score
+# above 0.6 does the detector find in the first picture, `model.pictures(1)[0]`?
 
 # %% id="00-exercise-2"
 answer = ...  # a whole number
@@ -238,9 +237,9 @@ _ = exercises.check("00", 2, answer)
 
 
 # %% [markdown] id="00-exercise-3-text"
-# **3.** Write a function that takes `Detections` and returns the class id of the box with the largest
-# area, or `None` where nothing was found. You will want `found.boxes_xyxy`, `[n, 4]`, and
-# `found.class_ids`, `[n]`.
+# **3.** Write a function that takes `Detections` and returns the class id of the box with the largest area,
+# or `None` where nothing was found. You will want `found.boxes_xyxy`, `[n, 4]`, and `found.class_ids`,
+# `[n]`.
 
 # %% id="00-exercise-3"
 def class_of_largest(found):

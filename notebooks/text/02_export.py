@@ -65,8 +65,8 @@ model = course.pick_model()
 #
 # A `.pt` file is a zip. In it lies `data.pkl`, a *pickle*: a small program that, when it runs, rebuilds
 # Python objects. The official repository saves the whole model, so its pickle does not hold numbers alone,
-# it **names classes** of that repository: `models.yolo.Model`, `models.common.Conv`, and so on. Here is
-# the smallest such file. One convolution, saved by a program that has a module called `models.common`:
+# it **names classes** of that repository: `models.yolo.Model`, `models.common.Conv`, and so on. Here is the
+# smallest such file. One convolution, saved by a program that has a module called `models.common`:
 
 # %% id="02-pt-make"
 import sys
@@ -152,8 +152,8 @@ try_to_load(here / "trap.pt")
 print("the trap went off:", trace.exists())
 
 # %% [markdown] id="02-hostile-2"
-# `torch.load(…, weights_only=False)` would have run that line. The same reader also says what is wrong
-# with the harmless accidents: a web page saved under the name of a checkpoint, or a download that stopped
+# `torch.load(…, weights_only=False)` would have run that line. The same reader also says what is wrong with
+# the harmless accidents: a web page saved under the name of a checkpoint, or a download that stopped
 # halfway.
 
 # %% id="02-broken"
@@ -165,10 +165,10 @@ for name in ("page.pt", "half.pt"):
 # %% [markdown] id="02-table-1"
 # ## From layer table to network
 #
-# A YOLOv7 checkpoint carries its own construction plan: a table with one row per layer. Each row says
-# which earlier layers it **reads** (`-1` is the one just before, `(-1, -2)` two of them), what **kind** of
-# layer it is, and its arguments: for a `Conv`, the output channels, the kernel size and the stride. (The
-# bundled `blood-cells` is stored as safetensors, which holds numbers and text only; the plan is the same.)
+# A YOLOv7 checkpoint carries its own construction plan: a table with one row per layer. Each row says which
+# earlier layers it **reads** (`-1` is the one just before, `(-1, -2)` two of them), what **kind** of layer
+# it is, and its arguments: for a `Conv`, the output channels, the kernel size and the stride. (The bundled
+# `blood-cells` is stored as safetensors, which holds numbers and text only; the plan is the same.)
 
 # %% id="02-table-rows"
 checkpoint = model.load()
@@ -251,8 +251,8 @@ for port in (*raw.graph.input, *raw.graph.output):
 print(f"{len(raw.graph.node)} nodes, opset {raw.opset_import[0].version}, {raw.ByteSize() / 1e6:.0f} MB")
 
 # %% [markdown] id="02-export-2"
-# Later lessons find files through a *manifest* beside them: what each file is, what it was made of, and
-# its hash, so that a file older than its source is called stale instead of being used.
+# Later lessons find files through a *manifest* beside them: what each file is, what it was made of, and its
+# hash, so that a file older than its source is called stale instead of being used.
 
 # %% id="02-export-record"
 from helpers.artifacts import Manifest
@@ -279,8 +279,8 @@ print(f"together {total}, and the output is {list(after.shape)}: 5 + {len(fused.
 
 # %% [markdown] id="02-n-2"
 # Here are the grids on the picture, each with the three anchors of its middle cell: the fine grid starts
-# from small boxes, the coarse one from large boxes. Most candidates will turn out to be background; that
-# is what objectness is for.
+# from small boxes, the coarse one from large boxes. Most candidates will turn out to be background; that is
+# what objectness is for.
 
 # %% id="02-n-figure"
 import cv2
@@ -313,7 +313,8 @@ print("grids:", ", ".join(line[1] for line in counted))
 #
 # - centre `= (2 s − 0.5 + cell) · stride`: it may leave its cell by half a cell on each side, no further;
 # - size `= (2 s)² · anchor`: from nothing to four times the anchor;
-# - scores `= s`; what counts in the end is objectness × class score (with a single class, objectness alone).
+# - scores `= s`; what counts in the end is objectness × class score (with a single class, objectness
+#   alone).
 #
 # Take the best row of the output and look up which level, anchor and cell it belongs to:
 
@@ -367,8 +368,8 @@ for what, columns, limit in (("centre and size, px", apart[..., :4], 0.05), ("sc
 # ## Which sizes work
 #
 # The input need not be 640 × 640, nor square. But every stride must divide it, or a grid would end in half
-# a cell, and the upsampled maps would no longer fit the ones they are joined with. Ask for another size
-# and you are told the nearest one that works, before any time is spent:
+# a cell, and the upsampled maps would no longer fit the ones they are joined with. Ask for another size and
+# you are told the nearest one that works, before any time is spent:
 
 # %% id="02-size"
 for size in ((500, 375), (640, 360)):
@@ -501,8 +502,8 @@ print(*captions, sep="; ")
 # ONNX's operator can treat classes apart, but the official exporter gives it a single class and uses a
 # trick: it moves every box by `class × 640` pixels before the NMS, so that boxes of different classes
 # cannot meet. **Can they not?** A box may reach beyond the picture: a cell cut by the edge is drawn whole.
-# Here are two boxes in opposite corners, of two classes, in a graph of one node. With an offset of 640,
-# one of them is lost:
+# Here are two boxes in opposite corners, of two classes, in a graph of one node. With an offset of 640, one
+# of them is lost:
 
 # %% id="02-offset-run"
 two = np.array([[[680, 680, 160, 160, 0.9, 1, 0], [40, 40, 160, 160, 0.8, 0, 1]]], np.float32)
@@ -555,16 +556,16 @@ for kind in ("raw", "end2end"):
 # %% [markdown] id="02-ex-1"
 # ## Exercises
 #
-# **1.** How many candidate rows does a YOLOv7 with strides 8, 16 and 32 and three anchors per cell give
-# for an input of 416 × 416 pixels?
+# **1.** How many candidate rows does a YOLOv7 with strides 8, 16 and 32 and three anchors per cell give for
+# an input of 416 × 416 pixels?
 
 # %% id="02-ex-1-check"
 answer = ...  # your answer: a whole number
 _ = exercises.check("02", 1, answer)
 
 # %% [markdown] id="02-ex-2"
-# **2.** Write the decoding of one candidate: `decode(t, cell_xy, stride, anchor_wh)` takes four logits `t
-# = (tx, ty, tw, th)`, the cell `(column, row)`, the stride and the anchor `(w, h)`, and returns the
+# **2.** Write the decoding of one candidate: `decode(t, cell_xy, stride, anchor_wh)` takes four logits `t =
+# (tx, ty, tw, th)`, the cell `(column, row)`, the stride and the anchor `(w, h)`, and returns the
 # **corners** `(x0, y0, x1, y1)` in pixels.
 
 # %% id="02-ex-2-check"

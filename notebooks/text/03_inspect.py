@@ -9,8 +9,8 @@
 # and find your way in it: which operators it is made of, where the weights are, where the decoding and the
 # NMS begin, what each of the seven output columns means, and what each part costs when it runs.
 #
-# > **You need** `build/<model>/<model>-end2end.onnx` from lesson 02 (made for you if it is missing);
-# > under 1 minute on two cores.
+# > **You need** `build/<model>/<model>-end2end.onnx` from lesson 02 (made for you if it is missing); under
+# > 1 minute on two cores.
 # >
 # > **You get** no new file, but the names of the places where lesson 04 will cut.
 
@@ -133,9 +133,9 @@ print(f"{half} of {len(sizes)} tensors hold half of all {everything:,} numbers")
 # %% [markdown] id="03-parts-1"
 # ## Four parts
 #
-# Position tells what a node is for. Whatever has a convolution after it belongs to the network
-# (`backbone`, which here includes the neck). The last convolutions, one for each stride, are the `head`.
-# From there on nothing is learned: `decode` turns logits into pixels, `nms` picks the boxes that stay.
+# Position tells what a node is for. Whatever has a convolution after it belongs to the network (`backbone`,
+# which here includes the neck). The last convolutions, one for each stride, are the `head`. From there on
+# nothing is learned: `decode` turns logits into pixels, `nms` picks the boxes that stay.
 
 # %% id="03-parts"
 table = graph.node_table(end2end)
@@ -150,9 +150,9 @@ print(Table(("part", "nodes", "last node", "which makes"), tuple(rows)))
 #
 # Each stride has the same short chain. Here is the coarsest, from the head's convolution (top) to rows of
 # `5 + C` values. Read the shapes on the arrows: the channels of the convolution are really *anchors ×
-# values*, so a `Reshape` and a `Transpose` make the values the last dimension; a `Sigmoid`; then one
-# branch makes centres, one makes sizes, one passes the scores on; and a `Concat` puts them side by side
-# again. (Grids and anchors are constants.)
+# values*, so a `Reshape` and a `Transpose` make the values the last dimension; a `Sigmoid`; then one branch
+# makes centres, one makes sizes, one passes the scores on; and a `Concat` puts them side by side again.
+# (Grids and anchors are constants.)
 
 # %% id="03-decode"
 from IPython.display import SVG
@@ -227,9 +227,9 @@ print("best row", [round(float(value), 2) for value in best])
 
 # %% [markdown] id="03-columns-2"
 # Two of these numbers mean nothing without something from outside: a class is a position in the list of
-# names, which the file carries in its metadata, and corners are pixels **of the letterboxed input**, not
-# of your picture. For a picture of 640 × 480, the input has a grey bar above and below, and `y` counts
-# from the top of the bar.
+# names, which the file carries in its metadata, and corners are pixels **of the letterboxed input**, not of
+# your picture. For a picture of 640 × 480, the input has a grey bar above and below, and `y` counts from
+# the top of the bar.
 
 # %% id="03-columns-table"
 names = ast.literal_eval({entry.key: entry.value for entry in end2end.metadata_props}["names"])
@@ -278,9 +278,9 @@ for each in (*model.pictures(3), grey):
 # %% [markdown] id="03-cost-1"
 # ## What each part costs
 #
-# ONNX Runtime has a profiler that notes when each node began and ended. `profile_nodes` runs the file a
-# few times and takes the median of each node. The milliseconds are those of the machine at hand; that one
-# bar dwarfs the others is not. (`layout`, where there is such a bar, is the runtime's own: it rearranges
+# ONNX Runtime has a profiler that notes when each node began and ended. `profile_nodes` runs the file a few
+# times and takes the median of each node. The milliseconds are those of the machine at hand; that one bar
+# dwarfs the others is not. (`layout`, where there is such a bar, is the runtime's own: it rearranges
 # tensors so that convolutions run faster.)
 
 # %% id="03-cost-chart" tags=["nbval-ignore-output"]
@@ -326,8 +326,8 @@ rows.append(("all", sum(counts.values()), sum(after.values())))
 print(Table(("operator", "in the file", "as it runs"), tuple(rows)))
 
 # %% [markdown] id="03-fused-2"
-# So there is no need to hand-optimise what a runtime does by itself. What a runtime will *not* do is
-# change what goes in and comes out, and that is what the next lesson is for.
+# So there is no need to hand-optimise what a runtime does by itself. What a runtime will *not* do is change
+# what goes in and comes out, and that is what the next lesson is for.
 
 # %% [markdown] id="03-official-1"
 # ## The official file
@@ -366,8 +366,8 @@ answer = ...  # your answer: a name, as text
 _ = exercises.check("03", 1, answer)
 
 # %% [markdown] id="03-ex-2"
-# **2.** Write `count_3x3(model)`: how many `Conv` nodes of a graph have a kernel of 3 × 3? It must be
-# right for any graph, also where a node leaves out its `kernel_shape` attribute (which ONNX allows).
+# **2.** Write `count_3x3(model)`: how many `Conv` nodes of a graph have a kernel of 3 × 3? It must be right
+# for any graph, also where a node leaves out its `kernel_shape` attribute (which ONNX allows).
 
 # %% id="03-ex-2-check"
 count_3x3 = ...  # your answer: a function

@@ -62,8 +62,8 @@ print("on", detector.provider)
 # `detect` takes a path or an array of any size, and gives `Detections`: three arrays with one entry for
 # each box, best score first. Corners are in the pixels of the picture you passed in, not of the network's
 # square input, and never outside it. `providers="cpu"` keeps these outputs the same everywhere; leave it
-# out and a working CUDA is used. (Ask `detector.provider` what you got: ONNX Runtime falls back to the
-# CPU without a word.)
+# out and a working CUDA is used. (Ask `detector.provider` what you got: ONNX Runtime falls back to the CPU
+# without a word.)
 
 # %% id="06-one"
 pictures = model.pictures(6)
@@ -77,9 +77,9 @@ print(found.to_table(detector.names, limit=4))
 # %% [markdown] id="06-score-text"
 # ## Choose a score
 #
-# In JupyterLab this cell has a slider. It begins where the graph itself has already cut, at 0.35. What
-# the graph dropped is gone, so a lower threshold finds nothing more; to go below, lesson 02 makes a file
-# with another one.
+# In JupyterLab this cell has a slider. It begins where the graph itself has already cut, at 0.35. What the
+# graph dropped is gone, so a lower threshold finds nothing more; to go below, lesson 02 makes a file with
+# another one.
 
 # %% id="06-slider"
 def at_score(score):
@@ -92,8 +92,8 @@ course.slider(at_score, value=0.5, minimum=0.35, maximum=0.95, label="score")
 
 # %% [markdown] id="06-curve-text"
 # Which value is right? Where the truth is known, count. A box *fits* when it overlaps a cell of its own
-# class by half or more. Raising the score loses boxes of both kinds, those that fit and those that do
-# not: the question is which of them you would rather live without. (Pictures without labels skip this.)
+# class by half or more. Raising the score loses boxes of both kinds, those that fit and those that do not:
+# the question is which of them you would rather live without. (Pictures without labels skip this.)
 
 # %% id="06-curve"
 from helpers import Detections
@@ -119,9 +119,9 @@ if any(fit):
 # %% [markdown] id="06-choose-text"
 # ## Choose a picture, or bring your own
 #
-# A dropdown over the lesson's pictures, and a button for a picture of yours. Both are for a live
-# notebook; in the stored copy the first shows its first picture, the second what it shows before anything
-# is uploaded.
+# A dropdown over the lesson's pictures, and a button for a picture of yours. Both are for a live notebook;
+# in the stored copy the first shows its first picture, the second what it shows before anything is
+# uploaded.
 
 # %% id="06-choose"
 def look_at(chosen):
@@ -138,9 +138,9 @@ course.upload(look_at, fallback=pictures[-1])
 # %% [markdown] id="06-square-text"
 # ## Into the square and back
 #
-# The network takes 640×640, pictures come in any shape. Stretching would turn round cells into ovals,
-# which it has never seen. So the picture is scaled until it fits, and centred on grey: a *letterbox*. Two
-# numbers remember how: the size of the content, and the grey to the left of it and above.
+# The network takes 640×640, pictures come in any shape. Stretching would turn round cells into ovals, which
+# it has never seen. So the picture is scaled until it fits, and centred on grey: a *letterbox*. Two numbers
+# remember how: the size of the content, and the grey to the left of it and above.
 
 # %% id="06-square"
 from helpers import letterbox
@@ -151,10 +151,10 @@ box = letterbox(wide_bgr, detector.size_wh)
 print(f"picture {box.picture_wh}, content {box.content_wh}, grey left and above {box.pad_xy}")
 
 # %% [markdown] id="06-back-text"
-# The way back is the same two numbers, the other way round: subtract the grey, divide by the scale.
-# Forget it and the boxes huddle in the middle of nowhere: the commonest bug of home-made detectors. Here
-# the square goes through the network by itself, so that we see its boxes before the way back, and what
-# they are worth without it.
+# The way back is the same two numbers, the other way round: subtract the grey, divide by the scale. Forget
+# it and the boxes huddle in the middle of nowhere: the commonest bug of home-made detectors. Here the
+# square goes through the network by itself, so that we see its boxes before the way back, and what they are
+# worth without it.
 
 # %% id="06-back"
 from helpers.drawing import grid, side_by_side
@@ -173,9 +173,9 @@ print("the same boxes as from detect():", len(match(back, direct, 0.99)) == len(
 # %% [markdown] id="06-folder-text"
 # ## A folder
 #
-# `detect_many` takes a folder, a pattern such as `slides/*.jpg`, one file, or a list, and gives one
-# result after another, so ten thousand pictures need no more memory than one. In a large folder something
-# is always broken. We put a web page named `.jpg` among the smears: with `on_error="record"` it becomes a
+# `detect_many` takes a folder, a pattern such as `slides/*.jpg`, one file, or a list, and gives one result
+# after another, so ten thousand pictures need no more memory than one. In a large folder something is
+# always broken. We put a web page named `.jpg` among the smears: with `on_error="record"` it becomes a
 # result that says why.
 
 # %% id="06-folder"
@@ -212,8 +212,8 @@ video = model.folder / "stage.avi"
 print(write_video(video, windows, frames_per_second=10), "frames in", course.relative(video))
 
 # %% [markdown] id="06-video-look-text"
-# `detect_video` reads frame by frame; `every=5` looks at each fifth, which is often enough when things
-# move slowly. `annotate_video(source, target)` writes the whole video again with the boxes drawn in.
+# `detect_video` reads frame by frame; `every=5` looks at each fifth, which is often enough when things move
+# slowly. `annotate_video(source, target)` writes the whole video again with the boxes drawn in.
 
 # %% id="06-video-look"
 frames = list(detector.detect_video(video, every=5))
@@ -225,9 +225,9 @@ print("frames looked at:", [frame.frame for frame in frames])
 # %% [markdown] id="06-photographs-text"
 # ## Photographs
 #
-# Drawn smears are what we can publish and check. Real ones are the point. With the BCCD data set beside
-# the course (set `YOLOV7_BCCD` to its folder) this cell shows photographs that the bundled model never
-# saw in training.
+# Drawn smears are what we can publish and check. Real ones are the point. With the BCCD data set beside the
+# course (set `YOLOV7_BCCD` to its folder) this cell shows photographs that the bundled model never saw in
+# training.
 
 # %% id="06-photographs"
 for photograph in course.photographs(3):
@@ -236,9 +236,9 @@ for photograph in course.photographs(3):
 # %% [markdown] id="06-ladder-text"
 # ## Five ways, one answer
 #
-# From the checkpoint to Ultralytics the network changed its clothes four times. Did its answers change?
-# We take the same letterboxed pixels and climb a ladder: PyTorch; the raw graph; the end-to-end graph,
-# whose NMS is inside; the patched graph; and the patched graph run by Ultralytics, with a letterbox and a
+# From the checkpoint to Ultralytics the network changed its clothes four times. Did its answers change? We
+# take the same letterboxed pixels and climb a ladder: PyTorch; the raw graph; the end-to-end graph, whose
+# NMS is inside; the patched graph; and the patched graph run by Ultralytics, with a letterbox and a
 # threshold of its own.
 #
 # The first two stop before the NMS. For them a plain NumPy version of the NMS, `reference_nms`, finishes
@@ -320,9 +320,9 @@ for name, ladder in ladders.items():
 
 # %% [markdown] id="06-ladder-table-text"
 # Here are the figures for one picture, as powers of ten. They stay clear of the limit by far and are not
-# zero: PyTorch and ONNX Runtime add the same numbers in different orders, and floating-point sums depend
-# on the order. From the raw graph on it is the same arithmetic in the same order, only with more nodes
-# behind it.
+# zero: PyTorch and ONNX Runtime add the same numbers in different orders, and floating-point sums depend on
+# the order. From the raw graph on it is the same arithmetic in the same order, only with more nodes behind
+# it.
 
 # %% id="06-ladder-table" tags=["nbval-ignore-output"]
 ladders[pictures[0].name]
@@ -330,12 +330,12 @@ ladders[pictures[0].name]
 # %% [markdown] id="06-latency-text"
 # ## How long does it take?
 #
-# A number of milliseconds means nothing without: on what, in which precision, how warm, and what was on
-# the clock. So: this machine's CPU, float32, one 640×640 input at a time. Three runs first that do not
-# count, because the first ones allocate memory. Then ten rounds in which the contestants take turns, so
-# that a busy moment hits all of them, and of each the median, because a mean believes every hiccup.
-# *Network alone* begins with a finished tensor. *Picture to boxes* includes letterbox, conversion and the
-# way back; reading the file is in none of them.
+# A number of milliseconds means nothing without: on what, in which precision, how warm, and what was on the
+# clock. So: this machine's CPU, float32, one 640×640 input at a time. Three runs first that do not count,
+# because the first ones allocate memory. Then ten rounds in which the contestants take turns, so that a
+# busy moment hits all of them, and of each the median, because a mean believes every hiccup. *Network
+# alone* begins with a finished tensor. *Picture to boxes* includes letterbox, conversion and the way back;
+# reading the file is in none of them.
 
 # %% id="06-latency" tags=["nbval-ignore-output"]
 from statistics import median
@@ -372,8 +372,8 @@ print(f"letterbox, conversion and the way back add less than a half: {around < 1
 # ## Without this package
 #
 # Everything hard is inside the graph by now. What is left is 20 lines: letterbox, one call, the way back.
-# They need ONNX Runtime, NumPy, and OpenCV to read the picture. Take them; this is the part that goes
-# into your product.
+# They need ONNX Runtime, NumPy, and OpenCV to read the picture. Take them; this is the part that goes into
+# your product.
 
 # %% id="06-alone"
 script = """
@@ -443,10 +443,10 @@ if example := guide_example():
 # %% [markdown] id="06-summary"
 # ## Summary
 #
-# - One interface for pictures, folders and videos; boxes always in the picture's own pixels; a broken
-#   file is a result, not a crash.
-# - The score threshold is a choice between two kinds of mistake, and the one inside the graph is the
-#   lowest you get.
+# - One interface for pictures, folders and videos; boxes always in the picture's own pixels; a broken file
+#   is a result, not a crash.
+# - The score threshold is a choice between two kinds of mistake, and the one inside the graph is the lowest
+#   you get.
 # - PyTorch, three graphs and Ultralytics give the same boxes, to a twentieth of a pixel.
 # - The network is nearly all of the time, and 20 lines without this package do the rest.
 
@@ -473,9 +473,8 @@ _ = exercises.check("06", 2, answer)
 
 # %% [markdown] id="06-exercise-3-text"
 # **3.** Write the last step yourself. `rows` is what the patched graph says, `[100, 6]`: x0, y0, x1, y1,
-# score, class, in pixels of the square. Return the boxes `[n, 4]` in the picture's pixels: without
-# padding, without grey, unscaled, and inside the picture. (Do not mind rounding: a pixel either way is
-# fine.)
+# score, class, in pixels of the square. Return the boxes `[n, 4]` in the picture's pixels: without padding,
+# without grey, unscaled, and inside the picture. (Do not mind rounding: a pixel either way is fine.)
 
 # %% id="06-exercise-3"
 def to_picture(rows, picture_wh, size_wh):

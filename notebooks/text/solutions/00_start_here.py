@@ -14,8 +14,8 @@ from helpers.course import exercises
 model = course.pick_model()
 
 # %% [markdown] id="00s-1-text"
-# **1.** The rows are the second number of the raw graph's output shape `[1, N, 5 + classes]`. The three grids
-# have 80×80, 40×40 and 20×20 cells, and every cell three anchors.
+# **1.** The rows are the second number of the raw graph's output shape `[1, N, 5 + classes]`. The three
+# grids have 80×80, 40×40 and 20×20 cells, and every cell three anchors.
 
 # %% id="00s-1"
 width, height = model.size_wh

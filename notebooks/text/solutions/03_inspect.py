@@ -15,8 +15,8 @@ model = course.pick_model()
 end2end = onnx.load(course.need(model, "end2end"))
 
 # %% [markdown] id="03s-1"
-# **1.** `NonMaxSuppression` reads boxes, scores, the most boxes, the IoU threshold, the
-# score threshold, in this order.
+# **1.** `NonMaxSuppression` reads boxes, scores, the most boxes, the IoU threshold, the score threshold, in
+# this order.
 
 # %% id="03s-1-answer"
 operator = next(node for node in end2end.graph.node if node.op_type == "NonMaxSuppression")

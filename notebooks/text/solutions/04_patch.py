@@ -22,8 +22,8 @@ model = course.pick_model()
 # %% [markdown] id="04s-1"
 # ## 1. Another reader
 #
-# Read the new order from left to right and write down where each column is now: the class is column 5, the score column 4, the
-# corners 0 to 3. A `Gather` lists where to take from, not where to put to.
+# Read the new order from left to right and write down where each column is now: the class is column 5, the
+# score column 4, the corners 0 to 3. A `Gather` lists where to take from, not where to put to.
 
 # %% id="04s-1-code"
 now = ("x0", "y0", "x1", "y1", "score", "class")
@@ -35,8 +35,9 @@ _ = exercises.check("04", 1, answer)
 # %% [markdown] id="04s-2"
 # ## 2. Another fill
 #
-# The shortest way is to change the constant in a graph that pads. Every padding row now claims a score of 0.5, which is above Ultralytics'
-# usual threshold of 0.25; it has no way to tell them from detections, so it reports a box for every slot.
+# The shortest way is to change the constant in a graph that pads. Every padding row now claims a score of
+# 0.5, which is above Ultralytics' usual threshold of 0.25; it has no way to tell them from detections, so
+# it reports a box for every slot.
 
 # %% id="04s-2-code"
 end2end = onnx.load(course.need(model, "end2end"))
@@ -60,8 +61,8 @@ _ = exercises.check("04", 2, answer)
 # %% [markdown] id="04s-3"
 # ## 3. Your own edit
 #
-# Column 4 is the score; a filled slot is one that scores above 0. `Greater` gives truth values, which cannot be summed, so they are
-# cast to int64 first.
+# Column 4 is the score; a filled slot is one that scores above 0. `Greater` gives truth values, which
+# cannot be summed, so they are cast to int64 first.
 
 # %% id="04s-3-code"
 def add_count(model):

@@ -14,8 +14,8 @@ from helpers.course import exercises
 model = course.pick_model()
 
 # %% [markdown] id="06s-1-text"
-# **1.** 1280 pixels become 640, so the scale is a half and the content 640×360. Of the 640 rows 280 are left
-# over, half of them above: the point moves to half its place, and 140 down.
+# **1.** 1280 pixels become 640, so the scale is a half and the content 640×360. Of the 640 rows 280 are
+# left over, half of them above: the point moves to half its place, and 140 down.
 
 # %% id="06s-1"
 scale = min(640 / 1280, 640 / 720)
