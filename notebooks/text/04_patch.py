@@ -180,9 +180,9 @@ rows_table(six, SEVEN[1:])
 # complains. Boxes of class 0 simply score 0 and vanish; boxes of class 1 score a perfect 1.00:
 
 # %% id="04-misread"
-misread = Detections.from_rows(six)
-kept = misread.above(0.25)
-print(f"{len(six)} boxes in the graph; read in the wrong order {len(kept)} of them would be left")
+misread = six[six[:, 4] > 0.25]  # "keep what scores more than 0.25", with the class in the score's place
+scores = sorted({float(score) for score in misread[:, 4]})
+print(f"{len(six)} boxes in the graph; read in the wrong order {len(misread)} are left, with scores {scores}")
 
 # %% [markdown] id="04-edit2-how"
 # There is a page on the web that many people follow here: Ultralytics' own on YOLOv7, with a script of 150
