@@ -48,9 +48,11 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="command")
     _add_files(commands)
     _add_pictures(commands)
-    from helpers.course.cli import add_parser
+    from helpers.course import cli as course
+    from helpers.training import cli as training
 
-    add_parser(commands)
+    training.add_parser(commands)
+    course.add_parser(commands)
     return parser
 
 
@@ -93,14 +95,6 @@ def _add_pictures(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         "--conf", type=float, default=0.0, help="drop boxes below (the graph's own limit stays)"
     )
     command.set_defaults(run=_detect)
-    command = commands.add_parser("evaluate", help="average precision on pictures with Pascal VOC boxes")
-    _model(command)
-    command.add_argument(
-        "--data", type=Path, required=True, help="folder with JPEGImages, Annotations and the list"
-    )
-    command.add_argument("--list", default="val.txt", help="text file of picture names (val.txt)")
-    command.add_argument("--size", type=int, default=640, help="side of the letterboxed picture (640)")
-    command.set_defaults(run=_evaluate)
 
 
 def _model(command: argparse.ArgumentParser) -> None:
@@ -209,22 +203,6 @@ def _detect_video(detector: Detector, source: Path, folder: Path) -> int:
     frames = write_video(target, drawn, frames_per_second=frame_rate(source))
     print(f"{source.name}: {frames} frames -> {target}")
     return 0
-
-
-def _evaluate(options: argparse.Namespace) -> None:
-    from helpers.checkpoint import load_checkpoint
-    from helpers.export import check_size
-    from helpers.network import build_network, fuse
-    from helpers.training.datasets import Samples, read_voc
-    from helpers.training.evaluation import evaluate
-    from helpers.training.prediction import predictor
-
-    checkpoint = load_checkpoint(find_checkpoint(options.model))
-    samples = Samples(read_voc(options.data, options.list, checkpoint.names))
-    check_size((options.size, options.size), max(checkpoint.architecture.strides))
-    print(f"{len(samples)} pictures of {options.data / options.list}", flush=True)
-    report = evaluate(predictor(fuse(build_network(checkpoint)), options.size), samples, checkpoint.names)
-    print(report.to_table())
 
 
 if __name__ == "__main__":

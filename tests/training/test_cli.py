@@ -1,0 +1,110 @@
+"""`python -m helpers evaluate`: one command for checkpoints and graphs, COCO's labels and Pascal VOC's."""
+
+from __future__ import annotations
+
+import json
+
+import cv2
+import numpy as np
+import official_form
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from helpers.__main__ import main
+
+PROGRAM = """
+<ir_version: 8, opset_import: ["": 18]>
+constant (float[1,3,64,64] images) => ({shape} output)
+{{
+    top = ReduceMax <keepdims = 0> (images)
+    nothing = Mul (top, zero)
+    output = Add (value, nothing)
+}}
+"""
+
+
+@pytest.fixture
+def coco(tmp_path):
+    """Two pictures; a cat in each, and a dog (or is it a cat?) in the same place."""
+    for name in ("val2017", "annotations"):
+        (tmp_path / name).mkdir()
+    images, labels = [], []
+    for number in (1, 2):
+        cv2.imwrite(str(tmp_path / "val2017" / f"{number}.png"), np.full((64, 64, 3), 99, np.uint8))
+        images.append({"id": number, "file_name": f"{number}.png", "width": 64, "height": 64})
+        for category in (17, 18):
+            box = {"bbox": [10, 10, 40, 40], "area": 1600, "iscrowd": 0}
+            labels.append({**box, "id": len(labels) + 1, "image_id": number, "category_id": category})
+    categories = [{"id": 17, "name": "cat"}, {"id": 18, "name": "dog"}]
+    content = {"images": images, "annotations": labels, "categories": categories}
+    (tmp_path / "annotations" / "instances_val2017.json").write_text(json.dumps(content))
+    return tmp_path
+
+
+def graph(path, output):
+    """A graph that gives the same answer to every picture."""
+    value = np.asarray(output, np.float32)
+    shape = f"float[{','.join(str(side) for side in value.shape)}]"
+    model = onnx.parser.parse_model(PROGRAM.format(shape=shape))
+    constants = [numpy_helper.from_array(value, "value"), numpy_helper.from_array(np.float32(0), "zero")]
+    model.graph.initializer.extend(constants)
+    helper.set_model_props(model, {"names": "{0: 'cat', 1: 'dog'}"})
+    assert model.graph.input[0].type.tensor_type.elem_type == TensorProto.FLOAT
+    onnx.save(model, path)
+    return str(path)
+
+
+def evaluate(capsys, *arguments):
+    assert main(["evaluate", *arguments]) == 0
+    return capsys.readouterr().out.splitlines()
+
+
+def test_raw_and_finished_graph(coco, capsys):
+    """Raw predictions may be cat and dog at once, AP 1; a finished graph says cat alone, AP 1/2."""
+    raw = graph(coco / "raw.onnx", [[[30, 30, 40, 40, 1.0, 0.9, 0.8]]])
+    lines = evaluate(capsys, raw, "--coco", str(coco))
+    assert lines[0] == "raw.onnx: raw ONNX, 64x64, several classes a box"
+    assert lines[1] == "AP 100.0%, AP50 100.0%, AP75 100.0% on 2 pictures (4 boxes found)"
+    lines = evaluate(capsys, "--model", raw, "--coco", str(coco), "--one-label", "--limit", "1")
+    assert lines[1] == "AP 50.0%, AP50 50.0%, AP75 50.0% on 1 pictures (1 boxes found)"
+    rows = [[[10, 10, 50, 50, 0.9, 0], [0, 0, 0, 0, 0, 0]]]
+    lines = evaluate(capsys, graph(coco / "done.onnx", rows), "--coco", str(coco))
+    assert lines[0].startswith("done.onnx: finished ONNX, 64x64, one class a box")
+    assert lines[1].startswith("AP 50.0%, AP50 50.0%")
+
+
+def test_a_checkpoint_by_its_official_name(coco, capsys, monkeypatch):
+    official_form.save(coco / "yolov7-tiny.pt", official_form.make_model("Detect", ("cat", "dog")))
+    monkeypatch.setenv("YOLOV7_WEIGHTS", str(coco))
+    lines = evaluate(capsys, "--model", "yolov7-tiny", "--coco", str(coco), "--size", "64")
+    assert lines[0] == "yolov7-tiny.pt: checkpoint, 64x64, several classes a box"
+    assert lines[-2] == "published, on all of val2017, several classes a box: AP 38.7%"
+    assert "tiny-SiLU" in lines[-1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        ([], "model: expected one, as the first word or after --model"),
+        (["a.pt", "--model", "b.pt"], "model: expected one"),
+        (["model.engine"], "engines cannot be evaluated yet"),
+        (["model.onnx"], "expected an ONNX file, got none"),
+    ],
+)
+def test_one_line_says_what_is_wrong(coco, capsys, arguments, match):
+    assert main(["evaluate", *arguments, "--coco", str(coco)]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert match in lines[0]
+
+
+def test_labels_are_looked_for_first(tmp_path, capsys):
+    assert main(["evaluate", "nowhere.pt", "--coco", str(tmp_path)]) == 1
+    assert "Fix: --coco is the folder that holds" in capsys.readouterr().err
+
+
+def test_one_kind_of_labels(coco, capsys):
+    with pytest.raises(SystemExit):
+        main(["evaluate", "a.pt", "--coco", str(coco), "--data", str(coco)])
+    assert "not allowed with" in capsys.readouterr().err
