@@ -131,7 +131,11 @@ class RepConv(nn.Module):
 
     @torch.no_grad()
     def fuse(self) -> None:
-        """One 3x3 with bias: the 1x1 goes into the kernel's centre, so does the identity; then add all."""
+        """One 3x3 with bias, from three branches with their BatchNorms folded.
+
+        A 1x1 is a 3x3 that is zero but for its centre, and the identity a 1x1 whose matrix is diagonal, so
+        `W3 * x + b3 + W1 * x + b1 + s x + t = (W3 + pad(W1) + pad(diag(s))) * x + (b3 + b1 + t)`.
+        """
         if self.rbr_reparam is not None:
             return
         dense, point = (
