@@ -93,6 +93,53 @@ def test_every_form_runs(name, training):
     assert (before - after).abs().max() < 1e-9
 
 
+def plain_model(variant, names, training, width):
+    """The same table run by the plain stand-ins for the official classes, statistics set by one batch."""
+    import torch
+    from official_form import Model
+    from torch import nn
+
+    torch.manual_seed(4)
+    rows = [[list(r.source) if isinstance(r.source, tuple) else r.source, r.number, r.module, list(r.args)]
+            for r in variant.rows(training=training)]  # fmt: skip
+    anchors = [[side for pair in level for side in pair] for level in variant.anchors_px]
+    model = Model(
+        {"nc": len(names), "depth_multiple": 1.0, "width_multiple": width, "ch": 3, "anchors": anchors,
+         "backbone": rows[:20], "head": rows[20:]}, list(names),
+    )  # fmt: skip
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    for norm in norms:
+        nn.init.uniform_(norm.weight, 0.5, 1.5)
+        nn.init.normal_(norm.bias, 0, 0.3)
+        norm.momentum = 1.0
+    with torch.no_grad():
+        model.train()(torch.rand(2, 3, 128, 128))
+    return model.eval()
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("name", VARIANTS)
+def test_every_form_through_a_file_of_the_official_form(name, training, tmp_path, monkeypatch):
+    import official_form
+    import torch
+
+    from helpers.checkpoint import load_checkpoint
+    from helpers.network import build_network, fuse
+
+    variant, names = VARIANTS[name], ("a", "b", "c")
+    monkeypatch.setattr(official_form, "STRIDES", variant.strides)
+    model = plain_model(variant, names, training, 0.02)
+    checkpoint = load_checkpoint(official_form.save(tmp_path / "best.pt", model))
+    ours = describe(name, names, training=training, width_multiple=0.02)
+    assert ours == checkpoint.architecture
+    network = build_network(replace(checkpoint, architecture=ours), dtype=torch.float64)
+    images = torch.rand(1, 3, 128, 64)
+    expected = official_form.predict(model, images)
+    with torch.no_grad():
+        assert (network(images.double()) - expected).abs().max() < 1e-9
+        assert (fuse(network)(images.double()) - expected).abs().max() < 1e-7
+
+
 @pytest.mark.parametrize("name", VARIANTS)
 def test_forms_differ_in_the_head_alone(name):
     deploy, training = VARIANTS[name].rows(), VARIANTS[name].rows(training=True)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from helpers.detections import Detections
-from helpers.training.coco import CocoFolder, CocoReport, category_ids, evaluate_coco
+from helpers.training.coco import CocoFolder, CocoReport, _score, category_ids, evaluate_coco
 from helpers.training.datasets import DatasetError
 
 CATEGORIES = [{"id": 18, "name": "dog"}, {"id": 17, "name": "cat"}]
@@ -154,6 +154,46 @@ def test_a_picture_that_is_missing(folder):
     (folder.root / "val2017" / "b.png").unlink()
     with pytest.raises(ImageError, match=r"b\.png"):
         evaluate_coco(knows(), folder, NAMES)
+
+
+def test_the_same_as_the_reference_evaluator(tmp_path, rng):
+    """Random boxes on 40 pictures, crowds among them: the figures of pycocotools, digit for digit."""
+    import contextlib
+    import io
+
+    coco = pytest.importorskip("pycocotools.coco")
+    cocoeval = pytest.importorskip("pycocotools.cocoeval")
+    numbers = [1, 3, 17, 90]
+    images = [{"id": i, "width": 640, "height": 480, "file_name": ""} for i in range(5, 45)]
+    labels, results = [], []
+    for image in images:
+        for _ in range(rng.integers(0, 9)):
+            (x, y), (w, h), category = (
+                rng.uniform(0, 300, 2),
+                rng.uniform(8, 250, 2),
+                int(rng.choice(numbers)),
+            )
+            entry = {"image_id": image["id"], "category_id": category, "bbox": [x, y, w, h]}
+            crowd = {"iscrowd": 1, "segmentation": {"counts": [0, 640 * 480], "size": [480, 640]}}
+            extra = crowd if rng.random() < 0.1 else {"iscrowd": 0}
+            labels.append({**entry, "id": len(labels) + 1, "area": w * h, **extra})
+            moved = [x + rng.normal() * w * 0.08, y, w * rng.uniform(0.85, 1.15), h]
+            results.append({**entry, "bbox": moved, "score": float(rng.random())})
+        noise = {"category_id": int(rng.choice(numbers)), "bbox": rng.uniform(0, 200, 4).tolist()}
+        results.append({"image_id": image["id"], "score": float(rng.random()), **noise})
+    categories = [{"id": number, "name": str(number)} for number in numbers]
+    content = {"images": images, "annotations": labels, "categories": categories}
+    ours = _score(json.loads(json.dumps(content)), json.loads(json.dumps(results)), [i["id"] for i in images])
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = coco.COCO()
+        truth.dataset = {"info": {}, **content}
+        truth.createIndex()
+        run = cocoeval.COCOeval(truth, truth.loadRes(results), "bbox")
+        run.evaluate()
+        run.accumulate()
+        run.summarize()
+    assert list(ours.values()) == pytest.approx(run.stats[:6].tolist(), abs=1e-12)
+    assert 0.1 < ours["ap"] < 0.9
 
 
 def test_without_the_evaluator(folder, monkeypatch):
