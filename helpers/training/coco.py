@@ -65,7 +65,7 @@ class CocoFolder:
 
 
 def category_ids(names: Sequence[str], categories: Iterable[dict[str, Any]]) -> list[int]:
-    """The data set's category of each class: by name where all are there, else by order.
+    """The data set's category of each class: by name where all are there, else (or without names) by order.
 
     COCO has 80 classes whose ids run from 1 to 90, with gaps.
 
@@ -77,9 +77,9 @@ def category_ids(names: Sequence[str], categories: Iterable[dict[str, Any]]) -> 
         [17, 18]
     """
     by_name = {str(each["name"]): int(each["id"]) for each in categories}
-    if set(names) <= set(by_name):
+    if names and set(names) <= set(by_name):
         return [by_name[name] for name in names]
-    if len(names) != len(by_name):
+    if names and len(names) != len(by_name):
         raise DatasetError(
             f"classes: expected the {len(by_name)} of the annotations, got {len(names)} others. "
             "Fix: evaluate a model that was trained on these classes"
@@ -149,6 +149,11 @@ def evaluate_coco(
     results: list[dict[str, Any]] = []
     for each in progress(images):
         found = predict(load_image(folder.root / folder.pictures / each["file_name"]))
+        if len(found) and int(found.class_ids.max()) >= len(ids):
+            raise DatasetError(
+                f"class {int(found.class_ids.max())}: expected less than {len(ids)}, the classes of the "
+                "annotations. Fix: evaluate a model that was trained on them"
+            )
         corners = found.boxes_xyxy.astype(float)
         boxes = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], 1).tolist()
         for box, score, class_id in zip(boxes, found.scores.tolist(), found.class_ids.tolist(), strict=True):

@@ -116,7 +116,7 @@ def test_the_first_pictures_only(folder):
 
 
 def test_categories():
-    assert category_ids([], CATEGORIES) == []
+    assert category_ids([], CATEGORIES) == [17, 18]  # a graph without names
     assert category_ids(["dog", "cat"], CATEGORIES) == [18, 17]
     assert category_ids(["class0", "class1"], CATEGORIES) == [17, 18]
     assert category_ids(["dog"], CATEGORIES) == [18]
@@ -132,6 +132,12 @@ def test_cocos_eighty_classes_in_ninety_ids():
     categories = [{"id": i, "name": name} for i, name in zip(ids, COCO_NAMES, strict=True)]
     assert category_ids(COCO_NAMES, reversed(categories)) == ids
     assert category_ids([f"class{i}" for i in range(80)], categories)[-1] == 90
+
+
+def test_a_graph_without_names(folder):
+    assert evaluate_coco(knows(), folder, ()).ap == pytest.approx(1.0)
+    with pytest.raises(DatasetError, match="class 2: expected less than 2"):
+        evaluate_coco(lambda _: Detections(np.array([[1, 1, 9, 9]]), [0.5], [2]), folder, ())
 
 
 def test_folders_that_cannot_be_read(folder, tmp_path):
