@@ -149,19 +149,24 @@ def evaluate_coco(
     results: list[dict[str, Any]] = []
     for each in progress(images):
         found = predict(load_image(folder.root / folder.pictures / each["file_name"]))
-        if len(found) and int(found.class_ids.max()) >= len(ids):
-            raise DatasetError(
-                f"class {int(found.class_ids.max())}: expected less than {len(ids)}, the classes of the "
-                "annotations. Fix: evaluate a model that was trained on them"
-            )
-        corners = found.boxes_xyxy.astype(float)
-        boxes = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], 1).tolist()
-        for box, score, class_id in zip(boxes, found.scores.tolist(), found.class_ids.tolist(), strict=True):
-            results.append(
-                {"image_id": each["id"], "category_id": ids[class_id], "bbox": box, "score": score}
-            )
+        results += _records(each["id"], found, ids)
     figures = _score(content, results, [each["id"] for each in images])
     return CocoReport(**figures, pictures=len(images), boxes=len(results))
+
+
+def _records(image_id: int, found: Detections, ids: list[int]) -> list[dict[str, Any]]:
+    """Detections as the evaluator's records."""
+    if len(found) and int(found.class_ids.max()) >= len(ids):
+        raise DatasetError(
+            f"class {int(found.class_ids.max())}: expected less than {len(ids)}, the classes of the "
+            "annotations. Fix: evaluate a model that was trained on them"
+        )
+    corners = found.boxes_xyxy.astype(float)
+    boxes = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], 1).tolist()
+    return [
+        {"image_id": image_id, "category_id": ids[class_id], "bbox": box, "score": score}
+        for box, score, class_id in zip(boxes, found.scores.tolist(), found.class_ids.tolist(), strict=True)
+    ]
 
 
 def _score(content: dict[str, Any], results: list[dict[str, Any]], image_ids: list[int]) -> dict[str, Any]:
