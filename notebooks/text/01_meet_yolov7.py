@@ -527,8 +527,11 @@ Table((*header, "BatchNorms", "deployed"), tuple(table))
 # ## The guides' questions, answered by code
 #
 # **What is YOLOv7, and why is it considered a breakthrough?** A plan for seven networks, and a place on
-# the front at nearly every speed. **How does it improve on YOLOv4 and YOLOv5?** YOLOv4 is not in the
-# table. For YOLOv5: replace each by the most accurate YOLOv7 that is at least as fast.
+# the front at nearly every speed: see [who is beaten](#Who-is-beaten).
+#
+# **How does it improve on YOLOv4 and YOLOv5?** YOLOv4 is not in the table. For YOLOv5, take in place of
+# each the most accurate YOLOv7 that is at least as fast. (Speed alone decides here; that YOLOv7 has nearly
+# twenty times the parameters of YOLOv5-N is another matter.)
 
 # %% id="01-faq-v5"
 table = []
