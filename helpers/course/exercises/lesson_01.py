@@ -59,7 +59,7 @@ def exercise_2(answer: object) -> str | None:
         return hint
     try:
         millions = _millions(answer)  # type: ignore[arg-type]
-    except (CheckpointError, ArithmeticError, RuntimeError, TypeError, ValueError) as error:
+    except (CheckpointError, ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
         return f"It cannot be built: {str(error).splitlines()[0][:160]}."
     if millions < LOW_M:
         return f"It has {millions:.1f} million, which is too few: wider or deeper."
