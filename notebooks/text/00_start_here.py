@@ -253,4 +253,5 @@ _ = exercises.check("00", 3, class_of_largest)
 # %% [markdown] id="00-next"
 # [Solutions](solutions/00_start_here.ipynb)
 #
-# Next: [02 · Export](02_export.ipynb), where a checkpoint becomes the first of the three files.
+# Next: [01 · Meet YOLOv7](01_meet_yolov7.ipynb), the family and what it costs; or straight to
+# [02 · Export](02_export.ipynb), where a checkpoint becomes the first of the three files.
