@@ -16,7 +16,9 @@ __all__ = ["add_parser"]
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command `evaluate`."""
     command = commands.add_parser("evaluate", help="average precision on COCO's or Pascal VOC's labels")
-    command.add_argument("model", nargs="?", help="a checkpoint, by name or path; with --coco also an .onnx")
+    command.add_argument(
+        "model", nargs="?", help="a checkpoint, by name or path; with --coco also an .onnx or .engine"
+    )
     command.add_argument("--model", dest="model_option", metavar="MODEL", help="the same")
     data = command.add_mutually_exclusive_group(required=True)
     data.add_argument(
@@ -32,6 +34,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     command.add_argument("--limit", type=int, help="COCO: the first so many pictures only")
     command.add_argument(
         "--one-label", action="store_true", help="COCO: one class a box, as finished graphs do"
+    )
+    command.add_argument(
+        "--trust-engine", action="store_true", help="COCO: load an engine that was not built here"
     )
     command.add_argument(
         "--size", type=int, help="side of a checkpoint's square input (640; with --coco, 1280 for P6 models)"
@@ -81,8 +86,10 @@ def _evaluate_coco(options: argparse.Namespace, model: str) -> None:
 
     folder = CocoFolder(options.coco, options.annotations, options.pictures)
     folder.read()  # before the model, which takes longer
-    path = Path(model) if Path(model).suffix in (".onnx", ".engine", ".plan") else find_checkpoint(model)
-    predict, names, line = file_predictor(path, size=options.size, multi_label=not options.one_label)
+    path = Path(model) if Path(model).suffix in (".onnx", ".engine") else find_checkpoint(model)
+    predict, names, line = file_predictor(
+        path, size=options.size, multi_label=not options.one_label, trust_engine=options.trust_engine
+    )
     _say(f"{path.name}: {line}")
     progress = partial(tqdm, unit="picture", leave=False, disable=None)
     _say(evaluate_coco(predict, folder, names, limit=options.limit, progress=progress))

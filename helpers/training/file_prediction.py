@@ -1,4 +1,4 @@
-"""A file becomes what an evaluation takes, picture in, detections out: checkpoint, raw graph, finished graph.
+"""A file becomes what an evaluation takes, picture in, detections out: checkpoint, graph, engine.
 
 Two things differ from the authors' own evaluation. They run pictures in rectangular batches; here each is
 letterboxed to a square. And from raw predictions they let one box carry several classes (*multi-label*),
@@ -8,8 +8,11 @@ graph is lost. A graph for evaluation is made with low thresholds: `convert MODE
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -54,14 +57,15 @@ def select(predictions: npt.NDArray[np.float32], *, multi_label: bool = True) ->
 
 
 def file_predictor(
-    path: Path, *, size: int | None = None, multi_label: bool = True
+    path: Path, *, size: int | None = None, multi_label: bool = True, trust_engine: bool = False
 ) -> tuple[Predict, tuple[str, ...], str]:
-    """What looks at pictures, for a checkpoint, a raw ONNX graph or a finished one.
+    """What looks at pictures, for a checkpoint, a raw ONNX graph, a finished one, or a TensorRT engine.
 
     Args:
-        path: `.pt`, `.safetensors` or `.onnx`.
+        path: `.pt`, `.safetensors`, `.onnx` or `.engine`.
         size: Side of a checkpoint's square input; by default 640, or 1280 where the largest stride is 64.
         multi_label: See `select`; finished graphs keep one class a box whatever it says.
+        trust_engine: Load an engine that this project did not build; loading one runs code that is in it.
 
     Returns:
         The predictor, its class names, and one line about what it does.
@@ -72,10 +76,9 @@ def file_predictor(
     from helpers.session import DetectorError, open_session
 
     labels = "several classes a box" if multi_label else "one class a box"
-    if path.suffix in (".engine", ".plan"):
-        raise DetectorError(
-            f"{path}: engines cannot be evaluated yet. Fix: name the .onnx file that it was built from"
-        )
+    if path.suffix == ".engine":
+        predict, names = _from_engine(path, trust_engine)
+        return predict, names, "engine, through Ultralytics, one class a box, above its own score threshold"
     if path.suffix != ".onnx":
         predict, names, side = _from_checkpoint(path, size, multi_label)
         return predict, names, f"checkpoint, {side}x{side}, {labels}"
@@ -129,6 +132,64 @@ def _from_raw(path: Path, multi_label: bool) -> tuple[Predict, tuple[str, ...], 
 
     names = names or tuple(f"class{index}" for index in range(values - 5))
     return _letterboxed(run, (width, height), multi_label), names, (width, height)
+
+
+def _from_engine(path: Path, trusted: bool) -> tuple[Predict, tuple[str, ...]]:
+    """A TensorRT engine through Ultralytics, which runs it with the names in its header."""
+    import torch
+
+    from helpers.artifacts import Manifest
+    from helpers.session import DetectorError
+
+    if not path.is_file():
+        raise DetectorError(f"model: expected an engine, got {path} (none there). Fix: check the path")
+    names = engine_names(path)
+    if not trusted and Manifest(path.parent).state(path) != "current":
+        raise DetectorError(
+            f"{path}: the manifest beside it does not know it, and loading an engine runs code that is in it. "
+            "Fix: build it here, or pass --trust-engine if you know where it comes from"
+        )
+    if not torch.cuda.is_available():
+        raise DetectorError(
+            f"{path}: an engine needs an NVIDIA GPU, and none answers. Fix: name the .onnx it came from"
+        )
+    return through_ultralytics(path), names
+
+
+def engine_names(path: Path) -> tuple[str, ...]:
+    """Class names from the header of an engine: 4 bytes of length, little-endian, then that much JSON.
+
+    Raises:
+        DetectorError: There is no such header, or it has no names.
+    """
+    from helpers.session import DetectorError
+
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(4), "little")
+        head = file.read(length) if length < 1 << 20 else b""
+    try:
+        names = json.loads(head)["names"]
+        return tuple(str(names[key]) for key in sorted(names, key=int))
+    except (ValueError, KeyError, TypeError) as error:
+        raise DetectorError(
+            f"{path}: expected a JSON header with class names in front of the engine, got none. "
+            "Fix: build it with the header that Ultralytics reads"
+        ) from error
+
+
+def through_ultralytics(path: Path) -> Predict:
+    """Any file that Ultralytics runs, as a predictor: an engine on a GPU, a patched graph anywhere."""
+    os.environ.setdefault("YOLO_AUTOINSTALL", "False")
+    from ultralytics import YOLO
+
+    model: Any = YOLO(path, task="detect")
+
+    def predict(image_bgr: Image) -> Detections:
+        (result,) = model.predict(image_bgr, conf=SCORE_THRESHOLD, max_det=LIMIT, verbose=False)
+        boxes = result.boxes.cpu().numpy()
+        return Detections(boxes.xyxy, boxes.conf, boxes.cls)
+
+    return predict
 
 
 def _letterboxed(

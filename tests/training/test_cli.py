@@ -88,7 +88,7 @@ def test_a_checkpoint_by_its_official_name(coco, capsys, monkeypatch):
     [
         ([], "model: expected one, as the first word or after --model"),
         (["a.pt", "--model", "b.pt"], "model: expected one"),
-        (["model.engine"], "engines cannot be evaluated yet"),
+        (["model.engine"], "expected an engine, got model.engine"),
         (["model.onnx"], "expected an ONNX file, got none"),
     ],
 )
