@@ -146,7 +146,7 @@ def _from_engine(path: Path, trusted: bool) -> tuple[Predict, tuple[str, ...]]:
     names = engine_names(path)
     if not trusted and Manifest(path.parent).state(path) != "current":
         raise DetectorError(
-            f"{path}: the manifest beside it does not know it, and loading an engine runs code that is in it. "
+            f"{path}: the manifest beside it does not know it, and loading an engine runs code in it. "
             "Fix: build it here, or pass --trust-engine if you know where it comes from"
         )
     if not torch.cuda.is_available():
