@@ -6,8 +6,9 @@
 # [Open in Colab](https://colab.research.google.com/github/OWNER/yolov7-graph-surgery/blob/main/notebooks/00_start_here.ipynb)
 #
 # By the end of this page you have seen the finished result: a YOLOv7 detector, cut and stitched into one
-# ONNX file, finding the cells in a picture of a blood smear. You will know which files lie between a
-# checkpoint and that picture, which lesson makes which, and how the exercises work.
+# ONNX file (a network written down as a graph of plain operators, which runs without PyTorch), finding the
+# cells in a picture of a blood smear. You will know which files lie between a *checkpoint*, the weights as
+# training left them, and that picture, which lesson makes which, and how the exercises work.
 #
 # > **You need** nothing but this repository: no GPU, no network, no downloaded weights. Half a minute on
 # > two cores.
@@ -51,8 +52,8 @@ if "google.colab" in sys.modules:
 #
 # Each line is something the course uses. `missing` comes with the command that cures it; `optional` means
 # that the lessons run without it and say which part they left out. Run live, the table also shows the
-# versions found, the GPU, TensorRT and Ultralytics; the copy stored here leaves out whatever differs from
-# machine to machine.
+# versions found, the GPU, TensorRT (NVIDIA's runtime) and Ultralytics (the package that most people run
+# YOLO models with); the copy stored here leaves out whatever differs from machine to machine.
 
 # %% id="00-ready"
 from helpers import Detector, course, draw, show
@@ -63,9 +64,10 @@ course.check()
 # ## Pick a model
 #
 # `blood-cells` is the default because it always works: YOLOv7-tiny, node for node, trained by this project
-# on blood smears, and its weights lie in `data/`. The official checkpoints are one click away in the
-# dropdown that JupyterLab shows under the next cell (`yolov7-tiny` knows the 80 classes of COCO), and so is
-# your own `best.pt`: set `YOLOV7_MODEL` to its path, or say `make run MODEL=yolov7-tiny`.
+# on blood smears, and its weights lie in `data/`. It knows red blood cells (`RBC`), white blood cells
+# (`WBC`) and platelets. The official checkpoints are one click away in the dropdown that JupyterLab shows
+# under the next cell (`yolov7-tiny` knows the 80 everyday classes of the COCO data set), or one setting:
+# `make run MODEL=yolov7-tiny`. For your own `best.pt`, set `YOLOV7_MODEL` to its path.
 
 # %% id="00-model"
 model = course.pick_model()
@@ -144,9 +146,9 @@ Table(("file", "shape in", "shape out", "made in lesson"), tuple(rows))
 # %% [markdown] id="00-shapes-text"
 # Read the column *shape out* downwards; it is the story of the course.
 #
-# - **Raw**: each of the three grids' anchors answers for each of its cells: thousands of rows for one
-#   picture. A row is a box (centre, width, height), one number for "is there anything here", and one for
-#   each class.
+# - **Raw**: the network lays three grids over the picture, and every square of every grid proposes a few
+#   boxes: thousands of rows for one picture. A row is a box (centre, width, height), one number for "is
+#   there anything here", and one for each class.
 # - **End-to-end**: a non-maximum suppression (NMS) inside the graph keeps the best of overlapping boxes.
 #   `detection_count`, or *M* for short, is however many are left: a size that nobody knows before the
 #   picture has been looked at, and that many programs refuse.
@@ -180,8 +182,8 @@ course_map()
 #
 # Every lesson ends with three exercises, each harder than the one before. You replace `...` by your answer
 # and run the cell. A checker works the answer out from the files on *your* disk and says `right`, or gives
-# a hint. It never gives the answer away: for that there are [solutions](solutions/00_start_here.ipynb). A
-# first one that nobody can fail, in both forms:
+# a hint. It never gives the answer away: for that there are [solutions](solutions/00_start_here.ipynb).
+# Here is what it says to no answer, and to one of the wrong kind:
 
 # %% id="00-exercises"
 from helpers.course import exercises

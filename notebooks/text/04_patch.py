@@ -182,7 +182,7 @@ rows_table(six, SEVEN[1:])
 # %% id="04-misread"
 misread = six[six[:, 4] > 0.25]  # "keep what scores more than 0.25", with the class in the score's place
 scores = sorted({float(score) for score in misread[:, 4]})
-print(f"{len(six)} boxes in the graph; read in the wrong order {len(misread)} are left, with scores {scores}")
+print(f"boxes in the graph: {len(six)}; left when read in the wrong order: {len(misread)}, scores {scores}")
 
 # %% [markdown] id="04-edit2-how"
 # There is a page on the web that many people follow here: Ultralytics' own on YOLOv7, with a script of 150
@@ -213,7 +213,7 @@ rows_table(ours, SIX)
 # ## Edit 3: a batch dimension
 #
 # Everything in Ultralytics starts with "for each picture", so a table of one picture is `[1, M, 6]`. Two
-# nodes can do that. `Reshape` to `[1, -1, 6]`, as in the guide, has to work out the `-1` from the number of
+# operators can make it. `Reshape` to `[1, -1, 6]`, as in the guide, has to work out the `-1` from the number of
 # values, and if nothing was found that number is 0. ONNX Runtime makes the best of it; TensorRT has been
 # seen to stop with "reshape of empty tensor". `Unsqueeze` asks for a new dimension and nothing else. There
 # is nothing to work out.
@@ -576,25 +576,26 @@ print("blank, conf=0:", len(yolo(blank, conf=0.0, verbose=False)[0].boxes), "box
 # Ultralytics has two settings for detection, and both belong to an NMS that it runs itself. Here the NMS has
 # already happened. So, plainly: **a `conf` below the graph's own 0.35 has no effect, and `iou` has none at
 # all.** A higher `conf` still cuts. For comparison the same NMS in NumPy, on the raw predictions, with a
-# threshold of 0.05:
+# threshold of 0.05, and a more crowded picture, where that makes a difference:
 
 # %% id="04-settings-code"
 from helpers.parity import reference_nms
 
-free = reference_nms(run(raw, as_input(picture.image_bgr))[0], score_threshold=0.05, max_detections=300)
+crowd_bgr = model.pictures(3)[-1].image_bgr
+free = reference_nms(run(raw, as_input(crowd_bgr))[0], score_threshold=0.05, max_detections=300)
 asked = [0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
-through = [len(yolo(picture.image_bgr, conf=conf, verbose=False)[0].boxes) for conf in asked]
+through = [len(yolo(crowd_bgr, conf=conf, verbose=False)[0].boxes) for conf in asked]
 without = [int((free[:, 6] > conf).sum()) for conf in asked]
 lines = {"NMS with threshold 0.05": without, "Ultralytics on our file": through}
 chart = charts.lines(asked, lines, title="Boxes in the picture", x_label="conf", y_label="boxes")
 chart.axes[0].axvline(0.35, color="#5c6b7a", linestyle=":")
 chart.axes[0].text(0.355, 0.5, "threshold in the graph", color="#5c6b7a", fontsize=9)
 chart.axes[0].set_ylim(bottom=0)
-charts.present(chart, f"at conf 0.05, 0.35, 0.9: {through[0]}, {through[6]}, {through[-1]} boxes")
+charts.present(chart, f"at conf 0.05, 0.35, 0.9 Ultralytics has {through[0]}, {through[6]}, {through[-1]} boxes")
 
 # %% id="04-iou"
 for iou in (0.01, 0.7, 0.99):
-    print(f"iou={iou:<5} {len(yolo(picture.image_bgr, conf=0.35, iou=iou, verbose=False)[0].boxes)} boxes")
+    print(f"iou={iou:<5} {len(yolo(crowd_bgr, conf=0.35, iou=iou, verbose=False)[0].boxes)} boxes")
 
 # %% [markdown] id="04-settings-moral"
 # So whoever wants more boxes, or fewer overlaps, changes them where they are decided, in lesson 02's
@@ -648,4 +649,4 @@ answer = ...  # a function: model -> model
 _ = exercises.check("04", 3, answer)
 
 # %% [markdown] id="04-next"
-# Next: 05 · Build the engine
+# Next: 05 · Build the engine, which comes later. Until then: [06 · Detect](06_detect.ipynb)
