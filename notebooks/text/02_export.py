@@ -152,8 +152,8 @@ try_to_load(here / "trap.pt")
 print("the trap went off:", trace.exists())
 
 # %% [markdown] id="02-hostile-2"
-# `torch.load(…, weights_only=False)` would have run that line. The same reader also says what is wrong with
-# the harmless accidents: a web page saved under the name of a checkpoint, or a download that stopped
+# `torch.load(…, weights_only=False)` would have run that line. `load_checkpoint` also says what is wrong
+# with the harmless accidents: a web page saved under the name of a checkpoint, or a download that stopped
 # halfway.
 
 # %% id="02-broken"
@@ -235,8 +235,8 @@ print("scores the same to 1e-4:", bool(difference[..., 4:].max() < 1e-4))
 # %% [markdown] id="02-export-1"
 # ## Export
 #
-# `export_onnx` traces the network with PyTorch's current exporter and writes a graph of plain operators.
-# Before it writes anything, it checks the graph with the ONNX checker **and** runs it against PyTorch; if
+# `export_onnx` traces the network with PyTorch's current exporter and writes a graph of plain operators,
+# taken from one version of ONNX's set of them (*opset*). Before it writes anything, it checks the graph with the ONNX checker **and** runs it against PyTorch; if
 # either fails, it raises and leaves no file.
 #
 # The official exporter works the other way round. On current packages its ONNX step fails inside
@@ -266,8 +266,9 @@ print(course.relative(model.files.raw), "is", manifest.state(model.files.raw))
 # ## Where 25200 comes from
 #
 # The output has one row per *candidate box*. The head looks at the picture through grids, one per stride,
-# and in every cell of a grid there is one candidate for each anchor. Each row has `5 + C` numbers: centre,
-# size, objectness, and a score for each of the `C` classes.
+# and in every cell of a grid (a square, not a blood cell) there is one candidate for each anchor. Each row
+# has `5 + C` numbers: centre (2), size (2), *objectness*, which says whether there is anything at all, and
+# a score for each of the `C` classes.
 
 # %% id="02-n-table"
 width, height = model.size_wh
@@ -405,7 +406,7 @@ print("each as if alone, to 0.05 px:", bool(np.abs(together - alone).max() < 0.0
 # %% [markdown] id="02-e2e-1"
 # ## End to end
 #
-# 25200 candidates are not an answer: the same cell is proposed by many of them. *Non-maximum suppression*
+# 25200 candidates are not an answer: the same object is proposed by many of them. *Non-maximum suppression*
 # (NMS) keeps the best-scored box and drops those that overlap it too much, again and again. ONNX has an
 # operator for it, so it can live in the file, and whoever loads the file cannot get it wrong. `add_nms`
 # appends it, and reports what it did:
@@ -501,7 +502,8 @@ print(*captions, sep="; ")
 #
 # ONNX's operator can treat classes apart, but the official exporter gives it a single class and uses a
 # trick: it moves every box by `class × 640` pixels before the NMS, so that boxes of different classes
-# cannot meet. **Can they not?** A box may reach beyond the picture: a cell cut by the edge is drawn whole.
+# cannot meet. **Can they not?** A box may reach beyond the picture: the network is free to complete what
+# the edge cuts off.
 # Here are two boxes in opposite corners, of two classes, in a graph of one node. With an offset of 640, one
 # of them is lost:
 

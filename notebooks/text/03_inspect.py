@@ -133,8 +133,8 @@ print(f"{half} of {len(sizes)} tensors hold half of all {everything:,} numbers")
 # %% [markdown] id="03-parts-1"
 # ## Four parts
 #
-# Position tells what a node is for. Whatever has a convolution after it belongs to the network (`backbone`,
-# which here includes the neck). The last convolutions, one for each stride, are the `head`. From there on
+# Position tells what a node is for. Whatever has a convolution after it belongs to the network (`backbone`;
+# papers call its later half, where the scales are mixed, the *neck*). The last convolutions, one for each stride, are the `head`. From there on
 # nothing is learned: `decode` turns logits into pixels, `nms` picks the boxes that stay.
 
 # %% id="03-parts"
@@ -308,8 +308,8 @@ print("decoding and NMS take less than a third:", after < total / 3)
 #
 # The names in the chart may not be those in the file. Before it runs a graph, ONNX Runtime rewrites it: it
 # computes what is constant, and melts nodes that follow each other into one, which saves a trip through
-# memory for each. A `Conv` and the `LeakyRelu` after it become a `FusedConv`; where a model has SiLU, its
-# `Sigmoid` and `Mul` become a `QuickGelu`. We can ask the runtime to save what it made:
+# memory for each. A `Conv` and the `LeakyRelu` after it become a `FusedConv`; `Slice`s that share out one
+# value become a `Split`; where a model has SiLU, its `Sigmoid` and `Mul` become a `QuickGelu`. We can ask the runtime to save what it made:
 
 # %% id="03-fused"
 options = onnxruntime.SessionOptions()
