@@ -6,9 +6,11 @@ import argparse
 import os
 import sys
 import time
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from helpers.arguments import folder, new_onnx_file, number, picture_size, whole
 from helpers.convert import Recipe, convert, export_checkpoint, patch_file
 from helpers.download import find_checkpoint
 
@@ -32,11 +34,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted; files that were finished stay", file=sys.stderr)
         return 130
-    except (ValueError, RuntimeError, OSError) as error:
+    except (ValueError, RuntimeError, OSError, ImportError) as error:
         if os.environ.get("YOLOV7_TRACEBACK"):
             raise
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        _complain(f"{error}; fix: python bootstrap.py setup" if isinstance(error, ImportError) else error)
         return 1
+
+
+def _complain(error: object) -> None:
+    """One line, without what would steer a terminal."""
+    line = "".join(c if c.isprintable() else "?" for c in " ".join(str(error).split()))
+    print(f"error: {line}", file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -62,7 +70,7 @@ def _add_files(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     _size(command)
     _thresholds(command)
     command.add_argument(
-        "--out", type=Path, default=Path("build"), help="parent of the model's folder (build)"
+        "--out", type=folder, default=Path("build"), help="parent of the model's folder (build)"
     )
     command.add_argument("--force", action="store_true", help="make files again that are current")
     command.set_defaults(run=_convert)
@@ -70,16 +78,16 @@ def _add_files(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     _model(command)
     _size(command)
     command.add_argument(
-        "--out", type=Path, help="the .onnx file (default: the checkpoint's name, in this folder)"
+        "--out", type=new_onnx_file, help="the .onnx file (default: the checkpoint's name, in this folder)"
     )
     command.set_defaults(run=_export)
     command = commands.add_parser("patch", help="raw or [M,7] end-to-end ONNX -> the graph Ultralytics reads")
     command.add_argument("model", type=Path, help="an .onnx file")
-    command.add_argument("--out", type=Path, help="the new file (default: MODEL-ultralytics.onnx)")
+    command.add_argument("--out", type=new_onnx_file, help="the new file (default: MODEL-ultralytics.onnx)")
     command.add_argument(
         "--names", help="class names, separated by commas, or 'coco', where the file has none"
     )
-    command.add_argument("--stride", type=int, help="largest stride, where the file does not say (32)")
+    command.add_argument("--stride", type=whole(1), help="largest stride, where the file does not say (32)")
     _thresholds(command)
     command.set_defaults(run=_patch)
 
@@ -89,10 +97,10 @@ def _add_pictures(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     command.add_argument("model", type=Path, help="an end-to-end or patched .onnx file")
     command.add_argument("source", help="a picture, a folder, a pattern, or a video")
     command.add_argument(
-        "--out", type=Path, default=Path("build/pictures"), help="folder of the drawn pictures"
+        "--out", type=folder, default=Path("build/pictures"), help="folder of the drawn pictures"
     )
     command.add_argument(
-        "--conf", type=float, default=0.0, help="drop boxes below (the graph's own limit stays)"
+        "--conf", type=number(0, 1), default=0.0, help="drop boxes below (the graph's own limit stays)"
     )
     command.set_defaults(run=_detect)
 
@@ -105,7 +113,7 @@ def _model(command: argparse.ArgumentParser) -> None:
 
 def _size(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--size", type=_parse_size, default=(640, 640), help="input size: 640, or 640x480 (width x height)"
+        "--size", type=picture_size, default=(640, 640), help="input size: 640, or 640x480 (width x height)"
     )
     command.add_argument(
         "--dynamic-batch", action="store_true", help="leave the batch open in raw and end-to-end graph"
@@ -114,23 +122,20 @@ def _size(command: argparse.ArgumentParser) -> None:
 
 def _thresholds(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--iou", type=float, default=0.65, help="overlap above which the weaker box goes (0.65)"
-    )
-    command.add_argument("--conf", type=float, default=0.35, help="score that a box must exceed (0.35)")
-    command.add_argument(
-        "--topk", type=int, default=100, help="most boxes a picture, and slots of the output (100)"
+        "--iou", type=number(0, 1), default=0.65, help="overlap above which the weaker box goes (0.65)"
     )
     command.add_argument(
-        "--max-wh", type=float, help="pixels between classes in the NMS (default: safe; official: 640)"
+        "--conf", type=number(0, 1), default=0.35, help="score that a box must exceed (0.35)"
     )
-
-
-def _parse_size(text: str) -> tuple[int, int]:
-    width, _, height = text.lower().partition("x")
-    try:
-        return int(width), int(height or width)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"expected 640 or 640x480 (width x height), got {text!r}") from None
+    command.add_argument(
+        "--topk",
+        type=whole(1, 3839),
+        default=100,
+        help="most boxes a picture, and slots of the output (100)",
+    )
+    command.add_argument(
+        "--max-wh", type=number(0), help="pixels between classes in the NMS (default: safe; official: 640)"
+    )
 
 
 def _convert(options: argparse.Namespace) -> None:
@@ -181,24 +186,34 @@ def _detect(options: argparse.Namespace) -> int:
     detector = Detector(options.model, score_threshold=options.conf)
     if Path(options.source).suffix.lower() in VIDEOS:
         return _detect_video(detector, Path(options.source), options.out)
-    failed = 0
+    failed, taken = 0, set[Path]()
     for result in detector.detect_many(options.source, on_error="record"):
         name = result.path or Path("picture")
         if result.error:
             failed += 1
-            print(f"error: {' '.join(result.error.split())}", file=sys.stderr)
+            _complain(result.error)
             continue
-        drawn = options.out / f"{name.stem}.jpg"
+        drawn = _drawn_path(options.out, name, taken)
         save_image(drawn, draw(result.image_bgr, result.detections, detector.names))
         print(f"{name.name}: {result.detections.summary(detector.names)} -> {drawn}")
     return 1 if failed else 0
 
 
-def _detect_video(detector: Detector, source: Path, folder: Path) -> int:
+def _drawn_path(out: Path, picture: Path, taken: set[Path]) -> Path:
+    """Where a drawn picture goes: on none that was drawn before it, and on none that was read."""
+    if out.resolve() == picture.resolve().parent:
+        raise ValueError(f"--out: expected another folder than the pictures', got {out}; fix: name another")
+    names = chain((picture.stem, picture.name), (f"{picture.stem}-{number}" for number in count(2)))
+    path = next(path for name in names if (path := out / f"{name}.jpg") not in taken)
+    taken.add(path)
+    return path
+
+
+def _detect_video(detector: Detector, source: Path, out: Path) -> int:
     from helpers.drawing import draw
     from helpers.video import frame_rate, write_video
 
-    target = folder / f"{source.stem}-boxes.mp4"
+    target = out / f"{source.stem}-boxes.mp4"
     drawn = (draw(r.image_bgr, r.detections, detector.names) for r in detector.detect_video(source))
     frames = write_video(target, drawn, frames_per_second=frame_rate(source))
     print(f"{source.name}: {frames} frames -> {target}")

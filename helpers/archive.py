@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import struct
 import zipfile
 from contextlib import contextmanager
@@ -12,10 +13,10 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self
 import torch
 from torch import Tensor
 
-from helpers.pickles import CheckpointError, Global
+from helpers.pickles import CheckpointError, Global, Record, Rules
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
 DTYPES = {
@@ -30,6 +31,12 @@ DTYPES = {
     "torch.ByteStorage": torch.uint8,
     "torch.BoolStorage": torch.bool,
 }
+_LAYER_MODULES = re.compile(r"(models\.(yolo|common|experimental)|torch\.nn\.modules\.\w+)\Z")
+# A NumPy scalar (`best_fitness`) is made of these; they stay records.
+_NUMPY = [
+    "numpy.dtype",
+    *(f"numpy.{core}.multiarray.{name}" for core in ("core", "_core") for name in ("scalar", "_reconstruct")),
+]
 _MAX_PICKLE_BYTES = 8 << 20  # the largest official one has 0.4 MB
 _MAX_ELEMENTS = 1 << 40
 
@@ -66,6 +73,8 @@ def recognize(path: Path) -> str:
         return "an empty file"
     if start.startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
         return "an HTML page"
+    if path.suffix == ".onnx":
+        return "an ONNX graph"
     if head.startswith(b"version https://git-lfs"):
         return "a Git LFS pointer"
     if head.startswith(b"\x80"):
@@ -158,6 +167,23 @@ class Archive:
             self.refuse(f"a pickle of {size} bytes; expected at most {_MAX_PICKLE_BYTES}")
         return self._read("data.pkl")
 
+    def rules(self) -> Rules:
+        """What an official checkpoint may name: layers, tensor rebuilding, containers, a NumPy scalar."""
+        calls: dict[str, Callable[..., Any]] = {
+            "collections.OrderedDict": lambda pairs=(): dict(pairs),
+            "torch._utils._rebuild_tensor_v2": self.view,
+            "torch._utils._rebuild_parameter": lambda data, *_: data,
+            "torch.Size": lambda sizes=(): sizes,
+        }
+        # Sets hold names of non-persistent buffers, not needed here; `encode` makes NumPy's bytes.
+        inert = [*_NUMPY, "_codecs.encode", "__builtin__.set", "builtins.set"]
+        calls |= {name: (lambda *args, name=name: Record(name, args)) for name in inert}
+
+        def is_class(found: Global) -> bool:
+            return bool(_LAYER_MODULES.match(found.module) and re.fullmatch(r"[A-Z]\w*", found.name))
+
+        return Rules(is_class, calls, frozenset({*DTYPES, "numpy.ndarray"}), self.storage)
+
     def storage(self, reference: Any) -> Storage:
         """What `('storage', type, key, device, length)` refers to; its size must be the entry's."""
         match reference:
@@ -184,6 +210,12 @@ class Archive:
         if count and (last >= storage.length or count > storage.length):
             self.refuse(f"a tensor of size {size} reaches element {last} of a storage of {storage.length}")
         return TensorView(storage, offset, size, stride)
+
+    def check_total(self, views: Iterable[TensorView]) -> None:
+        """Refuse tensors that are far more than the file together: one storage under many names."""
+        total = sum(math.prod(view.size) * view.storage.dtype.itemsize for view in views)
+        if total > 2 * (size := self.path.stat().st_size):
+            self.refuse(f"tensors of {total} bytes in a file of {size}: one storage under many names")
 
     def tensor(self, view: TensorView) -> Tensor:
         """Read one tensor; tensors of one storage share it."""

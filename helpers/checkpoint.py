@@ -8,7 +8,6 @@ table, the names and the weights are picked out of it. Nothing of the file runs.
 from __future__ import annotations
 
 import json
-import re
 from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,24 +16,19 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import torch
 from torch import Tensor
 
-from helpers.archive import DTYPES, Archive, TensorView, recognize
+from helpers.archive import Archive, TensorView, recognize
 from helpers.artifacts import atomic_path
-from helpers.family import Architecture, check_rows, parse_rows
-from helpers.pickles import CheckpointError, Global, Record, Rules, read_pickle
+from helpers.family import Architecture, LayerRow, check_rows, parse_rows
+from helpers.pickles import CheckpointError, Record, read_pickle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
 __all__ = ["Checkpoint", "CheckpointError", "load_checkpoint", "save_checkpoint"]
 
-_LAYER_MODULES = re.compile(r"(models\.(yolo|common|experimental)|torch\.nn\.modules\.\w+)\Z")
-# A NumPy scalar (`best_fitness`) is made of these; they stay records.
-_NUMPY = [
-    "numpy.dtype",
-    *(f"numpy.{core}.multiarray.{name}" for core in ("core", "_core") for name in ("scalar", "_reconstruct")),
-]
 _DAMAGE = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
-_MAX_MODULES, _MAX_DEPTH = 20_000, 16
+# Official: 1,000 modules and 5 deep at most, 263 rows of a few numbers each, 48 anchor sides.
+_MAX_MODULES, _MAX_DEPTH, _MAX_LAYERS, _MAX_VALUES = 20_000, 16, 2_000, 200
 
 
 @dataclass(frozen=True)
@@ -92,13 +86,14 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
 
 def _load_official(path: Path) -> Checkpoint:
     with Archive(path) as archive:
-        content = read_pickle(archive.read_pickle_bytes(), str(path), _rules(archive))
+        content = read_pickle(archive.read_pickle_bytes(), str(path), archive.rules())
         model, table = _find_model(path, content)
         try:
             views = _collect(path, model)
+            archive.check_total(views.values())
             state_dict = {name: archive.tensor(view) for name, view in views.items()}
             stride = model.state["stride"]
-            strides = archive.tensor(stride).tolist() if isinstance(stride, TensorView) else stride
+            strides = _few(archive.tensor(stride)).tolist() if isinstance(stride, TensorView) else stride
             return Checkpoint(_architecture(model.state["names"], table, state_dict, strides), state_dict)
         except CheckpointError:
             raise
@@ -111,24 +106,6 @@ def _refuse(path: Path, error: Exception, what: str) -> NoReturn:
     raise CheckpointError(
         f"{path}: its {what} is damaged or not understood ({reason[:300]}). Fix: get the file again"
     ) from error
-
-
-def _rules(archive: Archive) -> Rules:
-    """What an official checkpoint may name: layers, tensor rebuilding, plain containers, a NumPy scalar."""
-    calls: dict[str, Callable[..., Any]] = {
-        "collections.OrderedDict": lambda pairs=(): dict(pairs),
-        "torch._utils._rebuild_tensor_v2": archive.view,
-        "torch._utils._rebuild_parameter": lambda data, *_: data,
-        "torch.Size": lambda sizes=(): sizes,
-    }
-    # Sets hold names of non-persistent buffers, not needed here; `encode` makes NumPy's bytes.
-    inert = [*_NUMPY, "_codecs.encode", "__builtin__.set", "builtins.set"]
-    calls |= {name: (lambda *args, name=name: Record(name, args)) for name in inert}
-
-    def is_class(found: Global) -> bool:
-        return bool(_LAYER_MODULES.match(found.module) and re.fullmatch(r"[A-Z]\w*", found.name))
-
-    return Rules(is_class, calls, frozenset({*DTYPES, "numpy.ndarray"}), archive.storage)
 
 
 def _find_model(path: Path, content: Any) -> tuple[Record, dict[str, Any]]:
@@ -179,14 +156,16 @@ def _collect(path: Path, model: Record) -> dict[str, TensorView]:
 def _architecture(
     names: Any, table: dict[str, Any], state: dict[str, Tensor], strides: Sequence[Any]
 ) -> Architecture:
-    rows = parse_rows([*table["backbone"], *table["head"]])
+    rows = _rows([*table["backbone"], *table["head"]])
     check_rows(rows)
+    if (layers := sum(max(row.number * table["depth_multiple"], 1) for row in rows)) > _MAX_LAYERS:
+        raise ValueError(f"layers: expected at most {_MAX_LAYERS}, got {layers:.0f}")
     names = [names[index] for index in range(len(names))] if isinstance(names, dict) else names
     if not isinstance(names, list | tuple) or not all(isinstance(name, str | int) for name in names):
         raise ValueError("names: expected a list of text")
     if len(names) != table["nc"]:
         raise ValueError(f"{len(names)} class names for {table['nc']} classes")
-    grid = state[f"model.{len(rows) - 1}.anchor_grid"].double()
+    grid = _few(state[f"model.{len(rows) - 1}.anchor_grid"]).double()
     anchors = tuple(tuple((w, h) for w, h in level) for level in grid.reshape(len(grid), -1, 2).tolist())
     if [int(s) for s in strides] != list(strides):
         raise ValueError("strides: expected whole numbers")
@@ -194,6 +173,20 @@ def _architecture(
         rows, tuple(map(str, names)), anchors, tuple(int(s) for s in strides),
         float(table["width_multiple"]), float(table["depth_multiple"]), int(table.get("ch", 3)),
     )  # fmt: skip
+
+
+def _rows(table: list[Any]) -> tuple[LayerRow, ...]:
+    """Parse the layer table; one list that stands in it a million times would fill the memory."""
+    parts = (part for row in table if isinstance(row, list) for part in row if isinstance(part, list))
+    if len(table) > _MAX_LAYERS or any(len(part) > _MAX_VALUES for part in parts):
+        raise ValueError(f"layers: expected at most {_MAX_LAYERS} rows of {_MAX_VALUES} values, got more")
+    return parse_rows(table)
+
+
+def _few(numbers: Tensor) -> Tensor:
+    if numbers.numel() > _MAX_VALUES:
+        raise ValueError(f"anchors, strides: expected at most {_MAX_VALUES}, got {numbers.numel()}")
+    return numbers
 
 
 def save_checkpoint(
@@ -247,7 +240,7 @@ def _load_safetensors(path: Path) -> Checkpoint:
         d = json.loads(metadata.pop("yolov7"))
         anchors = tuple(tuple((float(w), float(h)) for w, h in level) for level in d["anchors_px"])
         architecture = Architecture(
-            parse_rows(d["rows"]), tuple(d["names"]), anchors, tuple(d["strides"]), d["width_multiple"],
+            _rows(d["rows"]), tuple(d["names"]), anchors, tuple(d["strides"]), d["width_multiple"],
             d["depth_multiple"], d["input_channels"], d["name"],
         )  # fmt: skip
     except _DAMAGE as error:

@@ -166,7 +166,7 @@ def patch_file(
         One line for each thing that changed.
 
     Raises:
-        PatchError: The graph is not understood, or there are no names.
+        PatchError: The graph is not understood, or there are no names or another number of them.
     """
     import onnx
 
@@ -182,7 +182,13 @@ def patch_file(
             "names", expected="class names, in the file's metadata or given", got="neither",
             fix="pass names (on the command line: --names RBC,WBC,Platelets, or --names coco)",
         )  # fmt: skip
-    results = [_with_nms(model, recipe)] if _is_raw(model) else []
+    if Path(source).resolve() == Path(target).resolve():
+        raise PatchError("target", "another file than the source", target, "name another")
+    raw = _is_raw(model)
+    columns = model.graph.output[0].type.tensor_type.shape.dim[2].dim_value if raw else 0
+    if columns and len(names) != columns - 5:
+        raise PatchError("names", f"{columns - 5}, one for each class", len(names), "name every class")
+    results = [_with_nms(model, recipe)] if raw else []
     results.append(to_ultralytics(results[-1].model if results else model, slots=recipe.max_detections))
     results.append(write_metadata(results[-1].model, names=names, stride=stride or known.get("stride", 32)))
     with atomic_path(target) as temporary:
@@ -219,6 +225,8 @@ def _read_onnx(path: str | Path) -> onnx.ModelProto:
 
     from helpers.patches import PatchError
 
+    if not Path(path).is_file():
+        raise PatchError("source", "an ONNX file", f"{path}, where no file is", "check the path")
     try:
         return onnx.load(path)
     except DecodeError as error:

@@ -6,7 +6,6 @@ Pictures are `uint8[H, W, 3]` in OpenCV's channel order: blue, green, red.
 from __future__ import annotations
 
 import glob
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
+
+from helpers.artifacts import atomic_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -114,10 +115,8 @@ def save_image(path: str | Path, image_bgr: NDArray[np.uint8], *, quality: int =
         ) from error
     if not done:
         raise ImageError(f"{path}: OpenCV could not encode a picture as {path.suffix}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    data.tofile(temporary)
-    temporary.replace(path)
+    with atomic_path(path) as temporary:
+        data.tofile(temporary)
     return path
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from helpers.artifacts import atomic_path
 from helpers.images import ImageError
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def read_frames(path: str | Path, *, every: int = 1) -> Iterator[tuple[int, NDAr
 def write_video(
     path: str | Path, images_bgr: Iterable[NDArray[np.uint8]], *, frames_per_second: float = 25.0
 ) -> int:
-    """Write frames of one size as a video; the suffix picks the codec. Returns the number of frames.
+    """Write frames of one size as a video, atomically; the suffix picks the codec. Returns their number.
 
     Raises:
         ImageError: an unknown suffix, no frames, or frames of different sizes.
@@ -72,15 +73,25 @@ def write_video(
     path = Path(path)
     if path.suffix.lower() not in CODECS:
         raise ImageError(f"{path}: no codec for the suffix {path.suffix!r}; use one of {' '.join(CODECS)}")
+    with atomic_path(path) as temporary:
+        count = _write_frames(path, temporary, images_bgr, frames_per_second)
+        if not count:
+            raise ImageError(f"{path}: no frames to write")
+    return count
+
+
+def _write_frames(
+    path: Path, temporary: Path, images_bgr: Iterable[NDArray[np.uint8]], frames_per_second: float
+) -> int:
+    """Write frames to `temporary`, which errors call `path`; returns their number."""
     writer, size_wh, count = None, (0, 0), 0
     try:
         for image_bgr in images_bgr:
             got_wh = (image_bgr.shape[1], image_bgr.shape[0])
             if writer is None:
-                path.parent.mkdir(parents=True, exist_ok=True)
                 size_wh = got_wh
                 code = cv2.VideoWriter.fourcc(*CODECS[path.suffix.lower()])
-                writer = cv2.VideoWriter(str(path), code, frames_per_second, size_wh)
+                writer = cv2.VideoWriter(str(temporary), code, frames_per_second, size_wh)
                 if not writer.isOpened():
                     raise ImageError(f"{path}: this OpenCV cannot write {path.suffix}; use .avi")
             if got_wh != size_wh:
@@ -92,6 +103,4 @@ def write_video(
     finally:
         if writer is not None:
             writer.release()
-    if not count:
-        raise ImageError(f"{path}: no frames to write")
     return count

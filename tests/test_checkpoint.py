@@ -370,7 +370,30 @@ def laughing(model):
     model.names = [name, "b", "c"]
 
 
+def crowded(model):
+    """One long list of arguments in thousands of rows."""
+    row = [-1, 1, "Conv", [8] * 100_000]
+    model.yaml["backbone"] = [row] * 3000
+
+
+def shared(model):
+    """One weight under many names."""
+    weight = model.model[1].conv.weight
+    for number in range(1000):
+        model.model[1].register_parameter(f"again{number}", weight)
+
+
 BROKEN = {
+    "too many rows": (crowded, "at most 2000 rows of 200 values, got more"),
+    "too many arguments": (edit_row(1, [-1, 1, "Conv", [8] * 201]), "at most 2000 rows of 200 values"),
+    "too many sources": (edit_row(1, [[-1] * 201, 1, "Concat", [1]]), "at most 2000 rows of 200 values"),
+    "endless depth": (edit_yaml(depth_multiple=1e9), "layers: expected at most 2000, got"),
+    "one weight under many names": (shared, "one storage under many names"),
+    "too many anchors": (
+        lambda m: setattr(m.model[-1], "anchor_grid", torch.ones(2, 51, 2)),
+        "at most 200, got 204",
+    ),
+    "too many strides": (lambda m: setattr(m, "stride", torch.arange(201)), "at most 200, got 201"),
     "no table": (drop_state("yaml"), "no layer table"),
     "a table of text": (lambda m: setattr(m, "yaml", "yolov7.yaml"), "no layer table"),
     "half a table": (lambda m: m.yaml.pop("head"), "no layer table"),
@@ -468,7 +491,10 @@ UNBUILDABLE = {
         lambda m: setattr(m, "stride", torch.tensor([8.0, 32.0])),
         "strides: expected|do not fit each",
     ),
-    "endless depth": (edit_yaml(depth_multiple=1e9), "repeats, expected at most 100"),
+    "much depth": (
+        lambda m: (edit_yaml(depth_multiple=150)(m), edit_row(1, [-1, 3, "Conv", [16, 3, 1]])(m)),
+        "repeats, expected at most 100|layers: expected at most 2000",
+    ),
     "a weight too few": (lambda m: delattr(m.model[1].bn, "weight"), "Missing key"),
     "a weight too many": (
         lambda m: m.model[1].register_parameter("more", torch.nn.Parameter(torch.ones(1))),

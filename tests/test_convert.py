@@ -237,6 +237,19 @@ def test_names_are_needed_from_somewhere(built, tmp_path):
     assert (metadata["names"], metadata["stride"]) == ("{0: 'x', 1: 'y', 2: 'z'}", "16")
 
 
+def test_what_would_lose_or_mislabel(built, tmp_path):
+    _, files = built
+    with pytest.raises(PatchError, match="target: expected another file than the source"):
+        patch_file(files.raw, files.folder / ".." / files.folder.name / files.raw.name, SMALL)
+    with pytest.raises(
+        PatchError, match="names: expected 3, one for each class; got 2; fix: name every class"
+    ):
+        patch_file(files.raw, tmp_path / "a.onnx", SMALL, names=["x", "y"])
+    with pytest.raises(PatchError, match=r"source: expected an ONNX file; got .*where no file is"):
+        patch_file(tmp_path / "nowhere.onnx", tmp_path / "a.onnx", SMALL)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("content", [b"", b"<html>", b"PK\x03\x04", bytes(100)])
 def test_files_that_are_no_onnx(tmp_path, content):
     (tmp_path / "a.onnx").write_bytes(content)

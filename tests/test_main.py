@@ -175,6 +175,32 @@ def test_detect_goes_on_after_a_broken_picture(here, tmp_path, capsys):
     assert [p.name for p in (tmp_path / "drawn").iterdir()] == ["b.jpg"]
 
 
+def test_no_picture_is_written_over_another(here, tmp_path, capsys):
+    pictures, drawn = tmp_path / "pictures", tmp_path / "drawn"
+    (pictures / "deeper").mkdir(parents=True)
+    for name in ("a.bmp", "a.png", "deeper/a.png"):
+        (pictures / name).write_bytes(Path("one.png").read_bytes())
+    model = "build/best/best-ultralytics.onnx"
+    assert main(["detect", model, str(pictures / "**" / "a.*"), "--out", str(drawn)]) == 0
+    assert sorted(p.name for p in drawn.iterdir()) == ["a-2.jpg", "a.jpg", "a.png.jpg"]
+    capsys.readouterr()
+    found = error_of(capsys, ["detect", model, str(pictures), "--out", str(pictures)])
+    assert "--out: expected another folder than the pictures'" in found
+    assert sorted(p.name for p in pictures.iterdir()) == ["a.bmp", "a.png", "deeper"]
+
+
+def test_no_control_characters_in_errors(tmp_path, capsys):
+    assert "bad?[31mname" in error_of(capsys, ["convert", "bad\x1b[31mname"])
+
+
+def test_a_missing_package_is_one_line(monkeypatch, capsys):
+    def convert(*_, **__):
+        raise ModuleNotFoundError("No module named 'onnxruntime'")
+
+    monkeypatch.setattr(command, "convert", convert)
+    assert error_of(capsys, ["convert", __file__]).endswith("'onnxruntime'; fix: python bootstrap.py setup")
+
+
 def test_detect_a_video(here, tmp_path, capsys):
     from helpers.video import write_video
 
@@ -245,6 +271,18 @@ def test_a_traceback_on_demand(here, monkeypatch):
         ["convert", "best.pt", "--size", "big"],
         ["convert", "best.pt", "--size", "1x2x3"],
         ["convert", "best.pt", "--topk", "1.5"],
+        ["convert", "best.pt", "--topk", "0"],
+        ["convert", "best.pt", "--topk", "3840"],
+        ["convert", "best.pt", "--iou", "1.1"],
+        ["convert", "best.pt", "--conf", "nan"],
+        ["convert", "best.pt", "--max-wh", "inf"],
+        ["convert", "best.pt", "--max-wh=-1"],
+        ["convert", "best.pt", "--out", __file__],
+        ["export", "best.pt", "--out", "."],
+        ["export", "best.pt", "--out", "best"],
+        ["patch", "best.onnx", "--out", "best.engine"],
+        ["patch", "best.onnx", "--stride", "0"],
+        ["detect", "best.onnx", "one.png", "--conf", "2"],
         ["detect", "a.onnx"],
         ["evaluate", "best.pt"],
     ],
@@ -268,11 +306,6 @@ def test_interruption(here, monkeypatch, capsys):
 
     monkeypatch.setattr(command, "convert", interrupt)
     assert error_of(capsys, ["convert", "best.pt"], 130).startswith("interrupted")
-
-
-def test_sizes():
-    assert command._parse_size("640") == (640, 640)
-    assert command._parse_size("640X480") == (640, 480)
 
 
 def test_the_command_line_starts_without_torch():

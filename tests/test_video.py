@@ -39,3 +39,12 @@ def test_refusals(tmp_path):
         write_video(tmp_path / "a.avi", [])
     with pytest.raises(ImageError, match=r"expected frames of \(64, 48\) pixels, got \(48, 64\) at frame 2"):
         write_video(tmp_path / "a.avi", [*frames(2), *frames(1, (48, 64))])
+    assert not list(tmp_path.glob("*.avi"))
+
+
+def test_a_broken_run_leaves_the_old_video_alone(tmp_path):
+    path = tmp_path / "a.avi"
+    path.write_bytes(b"before")
+    with pytest.raises(ImageError, match="expected frames of"):
+        write_video(path, [*frames(2), *frames(1, (48, 64))])
+    assert [p.read_bytes() for p in tmp_path.iterdir()] == [b"before"]

@@ -1,0 +1,75 @@
+"""What the command line accepts: numbers in range, picture sizes, folders, names of new files.
+
+Each is a `type=` of `argparse`, so a wrong value ends the command before any work is done.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["folder", "new_onnx_file", "number", "picture_size", "whole"]
+
+
+def picture_size(text: str) -> tuple[int, int]:
+    """Width and height in pixels.
+
+    >>> picture_size("640"), picture_size("640x480")
+    ((640, 640), (640, 480))
+    """
+    width, _, height = text.lower().partition("x")
+    try:
+        return int(width), int(height or width)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected 640 or 640x480 (width x height), got {text!r}") from None
+
+
+def number(low: float, high: float = math.inf) -> Callable[[str], float]:
+    """A parser of finite numbers from `low` to `high`.
+
+    >>> number(0, 1)("0.5")
+    0.5
+    """
+
+    def number(text: str) -> float:
+        value = float(text)
+        if not (low <= value <= high and math.isfinite(value)):
+            raise argparse.ArgumentTypeError(f"expected a number from {low:g} to {high:g}, got {text!r}")
+        return value
+
+    return number
+
+
+def whole(low: int, high: float = math.inf) -> Callable[[str], int]:
+    """A parser of whole numbers from `low` to `high`.
+
+    >>> whole(1)("7")
+    7
+    """
+
+    def whole(text: str) -> int:
+        value = int(text)
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"expected a whole number from {low} to {high}, got {text!r}")
+        return value
+
+    return whole
+
+
+def folder(text: str) -> Path:
+    """A folder, there or not, but not a file."""
+    if Path(text).exists() and not Path(text).is_dir():
+        raise argparse.ArgumentTypeError(f"expected a folder, got the file {text}")
+    return Path(text)
+
+
+def new_onnx_file(text: str) -> Path:
+    """The name of an `.onnx` file to write."""
+    if Path(text).suffix != ".onnx" or Path(text).is_dir():
+        raise argparse.ArgumentTypeError(f"expected the name of an .onnx file to write, got {text!r}")
+    return Path(text)
