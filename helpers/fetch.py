@@ -112,7 +112,7 @@ def _receive(url: str, part: _Part, pin: Pin, progress: bool) -> None:
             except (requests.RequestException, OSError) as error:
                 failures, most = (0 if part.size > most else failures + 1), max(most, part.size)
                 if failures >= ATTEMPTS or not _passes(error):
-                    raise DownloadError(_explain(url, error, part)) from error
+                    raise DownloadError(_explain(url, error, part)) from None  # three tracebacks long
             time.sleep(PAUSE_S * 2 ** max(failures - 1, 0))
     finally:
         bar.close()
@@ -197,9 +197,9 @@ def _explain(url: str, error: Exception, part: _Part) -> str:
 
 
 def _bar(progress: bool, name: str) -> Any:
-    """A bar where there is a terminal or a notebook, else nothing that is seen."""
+    """A bar where there is a terminal or a notebook, once something has come; else nothing that is seen."""
     from tqdm import tqdm
 
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     shown = progress and (sys.stderr.isatty() or getattr(shell, "kernel", None) is not None)
-    return tqdm(desc=name, unit="B", unit_scale=True, leave=False, disable=not shown)
+    return tqdm(desc=name, unit="B", unit_scale=True, leave=False, delay=0.5, disable=not shown)

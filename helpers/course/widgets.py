@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from helpers.course.pictures import NamedPicture
-from helpers.course.place import is_headless
+from helpers.course.place import is_headless, say
 
 __all__ = ["choose", "slider", "upload"]
 
@@ -76,8 +76,19 @@ def upload(
         return
     import ipywidgets
 
+    from helpers.images import ImageError
+
     button = ipywidgets.FileUpload(accept="image/*", multiple=False, description=label)
-    _connect(button, lambda: action(_decoded(button.value[0]) if button.value else fallback))
+
+    def run() -> None:
+        try:
+            picture = _decoded(button.value[0]) if button.value else fallback
+        except ImageError as error:  # a sentence for the reader, not a traceback
+            say(f"{button.value[0]['name']}: {str(error).partition(': ')[2]}")
+        else:
+            action(picture)
+
+    _connect(button, run)
 
 
 def _decoded(file: Any) -> NamedPicture:

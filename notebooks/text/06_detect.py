@@ -236,7 +236,8 @@ print("frames looked at:", [frame.frame for frame in frames])
 #
 # Drawn smears are what we can publish and check. Real ones are the point. With the BCCD data set beside the
 # course (set `YOLOV7_BCCD` to its folder) this cell shows photographs that the bundled model never saw in
-# training.
+# training. Cells in dense crowds often go without a box: many of them have no label in the data set, and a
+# model learns that, too.
 
 # %% id="06-photographs"
 for photograph in course.photographs(3):

@@ -70,6 +70,16 @@ def test_an_upload_is_decoded(screen):
     assert np.array_equal(calls[1].image_bgr, PICTURE.image_bgr)
 
 
+def test_an_upload_that_is_no_picture_is_said_in_one_line(screen, capsys):
+    calls = []
+    widgets.upload(calls.append, fallback=PICTURE)
+    file = {"name": "page.jpg", "type": "image/jpeg", "size": 6, "content": memoryview(b"<html>")}
+    screen[0].children[0].value = ({**file, "last_modified": datetime(2026, 1, 1, tzinfo=UTC)},)
+    assert calls == [PICTURE]
+    said = capsys.readouterr().out.splitlines()[-1]
+    assert "page.jpg: expected a complete picture (JPEG, PNG, ...), found text that begins '<html>'" in said
+
+
 def test_what_is_no_picture_is_refused():
     with pytest.raises(ImageError):
         widgets._decoded({"name": "x.jpg", "content": b"<html>"})
