@@ -22,7 +22,7 @@ __all__ = ["Finding", "Report", "check", "gpu_name"]
 # Floors as in pyproject.toml; a test holds the two together.
 FLOORS = {
     "numpy": "2.1", "onnx": "1.19", "onnxscript": "0.5.4", "onnx-ir": "0.1.9", "torch": "2.9",
-    "safetensors": "0.5", "opencv-python-headless": "4.10", "matplotlib": "3.9", "ipywidgets": "8.1",
+    "safetensors": "0.5", "opencv-python-headless": "5", "matplotlib": "3.9", "ipywidgets": "8.1",
     "netron": "8",
 }  # fmt: skip
 
