@@ -150,7 +150,12 @@ def encode_jpeg(image_bgr: NDArray[np.uint8], *, quality: int = 88, max_bytes: i
 
 
 def show(
-    image_bgr: NDArray[np.uint8], caption: str = "", *, width: int | None = None, quality: int = 88
+    image_bgr: NDArray[np.uint8],
+    caption: str = "",
+    *,
+    width: int | None = None,
+    quality: int = 88,
+    alt: str = "",
 ) -> None:
     """Show a picture in the notebook, as a JPEG of at most 75 kB.
 
@@ -159,6 +164,7 @@ def show(
         caption: one line above the picture; it is part of the text that stands in for the picture, too.
         width: scale it to so many pixels; None keeps its size.
         quality: of the JPEG, 0 to 100; lowered where the picture would be too large.
+        alt: what a screen reader says in its place; the caption where there is none.
     """
     from IPython.display import display
 
@@ -166,7 +172,8 @@ def show(
     text = f"<picture {picture_width}x{height}{': ' + caption if caption else ''}>"
     scaled = _captioned(_scaled(image_bgr, width or picture_width), caption)
     bundle = {"image/jpeg": encode_jpeg(scaled, quality=quality), "text/plain": text}
-    display(bundle, raw=True)  # type: ignore[no-untyped-call]
+    described = {"image/jpeg": {"alt": alt or caption or f"picture of {picture_width}x{height} pixels"}}
+    display(bundle, raw=True, metadata=described)  # type: ignore[no-untyped-call]
 
 
 def _outline(box: NDArray[np.float32], size_wh: tuple[int, int]) -> Rectangle:

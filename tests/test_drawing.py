@@ -184,22 +184,26 @@ def displayed(monkeypatch):
     import IPython.display
 
     bundles = []
-    monkeypatch.setattr(IPython.display, "display", lambda bundle, raw: bundles.append(bundle))
+
+    def display(bundle, raw, metadata):
+        bundles.append({**bundle, "alt": metadata["image/jpeg"]["alt"]})
+
+    monkeypatch.setattr(IPython.display, "display", display)
     return bundles
 
 
 @pytest.mark.parametrize(
-    ("arguments", "text", "size"),
+    ("arguments", "text", "size", "alt"),
     [
-        ({}, "<picture 400x300>", (400, 300)),
-        ({"caption": "two cells"}, "<picture 400x300: two cells>", (400, 326)),
-        ({"width": 200}, "<picture 400x300>", (200, 150)),
+        ({}, "<picture 400x300>", (400, 300), "picture of 400x300 pixels"),
+        ({"caption": "two cells"}, "<picture 400x300: two cells>", (400, 326), "two cells"),
+        ({"width": 200, "alt": "a cell"}, "<picture 400x300>", (200, 150), "a cell"),
     ],
 )
-def test_show(displayed, arguments, text, size):
+def test_show(displayed, arguments, text, size, alt):
     assert show(WHITE, **arguments) is None
     (bundle,) = displayed
-    assert bundle["text/plain"] == text
+    assert (bundle["text/plain"], bundle["alt"]) == (text, alt)
     with Image.open(io.BytesIO(bundle["image/jpeg"])) as picture:
         assert (picture.format, picture.size) == ("JPEG", size)
 

@@ -101,5 +101,5 @@ def present(chart: Figure, line: str) -> None:
     """Show a figure and say the line beside it, which a check compares: it cannot see pictures."""
     from helpers.drawing import show
 
-    show(render(chart), quality=92)
+    show(render(chart), quality=92, alt=f"chart: {chart.axes[0].get_title(loc='left')}")
     say(line)

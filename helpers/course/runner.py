@@ -85,16 +85,16 @@ def _run_cells(notebook: Any, path: Path, environment: dict[str, str]) -> None:
 
 
 def clean(notebook: Any) -> None:
-    """Make outputs the same in every run that prints the same: streams joined, progress and metadata gone."""
+    """Make outputs the same in every run that prints the same: streams joined, of metadata alt texts alone."""
     for cell in notebook.cells:
         if cell.cell_type != "code":
             continue
         cell.metadata.pop("execution", None)
         joined: list[Any] = []
         for output in cell.outputs:
-            output.pop("metadata", None) if output.output_type == "stream" else output.get(
-                "metadata", {}
-            ).clear()
+            said = _descriptions(output.pop("metadata", {}))
+            if output.output_type in ("display_data", "execute_result"):
+                output["metadata"] = said
             last = joined[-1] if joined else None
             if last and output.output_type == last.output_type == "stream" and output.name == last.name:
                 last.text += output.text
@@ -106,6 +106,12 @@ def clean(notebook: Any) -> None:
     notebook.metadata["language_info"] = {"name": "python"}
     if not any("application/vnd.jupyter.widget-view+json" in data for data in _bundles(notebook)):
         notebook.metadata.pop("widgets", None)
+
+
+def _descriptions(metadata: Any) -> dict[str, dict[str, str]]:
+    """Of an output's metadata what screen readers say: `{kind of picture: {"alt": text}}`."""
+    of_pictures = ((kind, said) for kind, said in metadata.items() if kind.startswith("image/"))
+    return {kind: {"alt": said["alt"]} for kind, said in of_pictures if "alt" in said}
 
 
 def _bundles(notebook: Any) -> Iterator[Any]:

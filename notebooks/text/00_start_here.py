@@ -121,7 +121,7 @@ if picture.truth is not None:
     truth = Detections(boxes, [1.0] * len(ids), ids)
     pairs = match(found, truth, 0.5)
     halves = [draw(picture.image_bgr, these, detector.names, scores=False) for these in (truth, found)]
-    show(side_by_side(*halves, captions=("drawn", "found")))
+    show(side_by_side(*halves, captions=("drawn", "found")), alt="the smear with boxes drawn, and found")
     print(f"{len(truth)} cells drawn, {len(found)} boxes found, {len(pairs)} of them fit")
 
 # %% [markdown] id="00-files-text"

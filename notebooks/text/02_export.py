@@ -303,7 +303,7 @@ from helpers.drawing import side_by_side
 
 views = [with_grid(*level) for level in zip(fused.strides, fused.anchors_px, strict=True)]
 captions = [f"stride {s}: {w} x {h} cells" for s, w, h, _ in grids]
-show(side_by_side(*views, captions=captions, cell_width=270), quality=80)
+show(side_by_side(*views, captions=captions, cell_width=270), quality=80, alt="three grids on one picture")
 print("grids:", ", ".join(line[1] for line in counted))
 
 # %% [markdown] id="02-hand-1"
@@ -494,7 +494,7 @@ for iou in (0.1, 0.65, 0.95):
     boxes = Detector(graph.SerializeToString()).detect(picture.image_bgr)
     seen.append(draw(picture.image_bgr, boxes, fused.names, scores=False))
     captions.append(f"IoU {iou}: {len(boxes)} boxes")
-show(side_by_side(*seen, captions=captions, cell_width=300), quality=80)
+show(side_by_side(*seen, captions=captions, cell_width=300), quality=80, alt="; ".join(captions))
 print(*captions, sep="; ")
 
 # %% [markdown] id="02-offset-1"

@@ -257,7 +257,7 @@ in_picture = Detections([back], [best[6]], [int(best[5])])
 views = [draw(box.image_bgr, in_input, names), draw(picture.image_bgr, in_picture, names)]
 sizes_wh = {"the input": box.size_wh, "the picture": picture.size_wh}
 captions = [f"{what}, {width} x {height}" for what, (width, height) in sizes_wh.items()]
-show(side_by_side(*views, captions=captions, cell_width=420))
+show(side_by_side(*views, captions=captions, cell_width=420), alt="the best box, in input and picture")
 print(f"grey bars of {box.pad_xy[1]} px above and {box.pad_xy[0]} px to the left; scale {box.scale:.2f}")
 
 # %% [markdown] id="03-rows-1"

@@ -424,7 +424,7 @@ axes.set_yticks(np.arange(len(strips)) + 0.5, list(strips))
 axes.set_xlabel("slot")
 axes.invert_yaxis()
 chart.colorbar(cells, label="score", pad=0.02)
-show(charts.render(chart), quality=60)
+show(charts.render(chart), quality=60, alt="chart: 100 slots for 0 to 300 detections")
 print("filled slots:", (scores > 0).sum(axis=1).tolist())
 
 
@@ -555,7 +555,7 @@ from helpers.drawing import side_by_side
 
 pair = draw(picture.image_bgr, ours, model.names), answer.plot(line_width=2)
 captions = f"helpers: {len(ours)} boxes", f"Ultralytics: {len(theirs)} boxes"
-show(side_by_side(*pair, captions=captions, cell_width=420), quality=70)
+show(side_by_side(*pair, captions=captions, cell_width=420), quality=70, alt="; ".join(captions))
 
 # %% [markdown] id="04-list"
 # ## A list, and a picture with nothing in it
@@ -591,7 +591,7 @@ chart = charts.lines(asked, lines, title="Boxes in the picture", x_label="conf",
 chart.axes[0].axvline(0.35, color="#5c6b7a", linestyle=":")
 chart.axes[0].text(0.355, 0.5, "threshold in the graph", color="#5c6b7a", fontsize=9)
 chart.axes[0].set_ylim(bottom=0)
-charts.present(chart, f"at conf 0.05, 0.35, 0.9 Ultralytics has {through[0]}, {through[6]}, {through[-1]} boxes")
+charts.present(chart, f"Ultralytics at conf 0.05, 0.35, 0.9: {through[0]}, {through[6]}, {through[-1]} boxes")
 
 # %% id="04-iou"
 for iou in (0.01, 0.7, 0.99):

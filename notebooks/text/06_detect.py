@@ -175,7 +175,8 @@ pair = [draw(wide_bgr, these, detector.names) for these in (square, back)]
 pair_bgr = grid(pair, columns=1, cell_width=400, captions=("way back forgotten", "with the way back"))
 inside_bgr = draw(box.image_bgr, square, detector.names)
 captions = ("the network's input", "the picture")
-show(side_by_side(inside_bgr, pair_bgr, captions=captions, cell_width=400), quality=72)
+views_bgr = side_by_side(inside_bgr, pair_bgr, captions=captions, cell_width=400)
+show(views_bgr, quality=72, alt="boxes in the square; on the picture, without and with the way back")
 direct = detector.detect(wide_bgr)
 print("the same boxes as from detect():", len(match(back, direct, 0.99)) == len(direct) == len(back))
 
@@ -202,7 +203,8 @@ for result in results:
 # %% id="06-folder-figure"
 good = [result for result in results if not result.error]
 sheet = [draw(result.image_bgr, result.detections, detector.names) for result in good]
-show(grid(sheet, columns=2, cell_width=270, captions=[result.path.stem for result in good]), quality=72)
+stems = [result.path.stem for result in good]
+show(grid(sheet, columns=2, cell_width=270, captions=stems), quality=72, alt="four smears with boxes")
 print(f"{len(results)} files, {len(good)} pictures")
 
 # %% [markdown] id="06-video-text"
@@ -228,7 +230,8 @@ print(write_video(video, windows, frames_per_second=10), "frames in", course.rel
 frames = list(detector.detect_video(video, every=5))
 shown = frames[2:7:3]
 strip = [draw(frame.image_bgr, frame.detections, detector.names, scores=False) for frame in shown]
-show(side_by_side(*strip, captions=[f"frame {frame.frame}" for frame in shown], cell_width=440), quality=72)
+captions = [f"frame {frame.frame}" for frame in shown]
+show(side_by_side(*strip, captions=captions, cell_width=440), quality=72, alt="two frames with boxes")
 print("frames looked at:", [frame.frame for frame in frames])
 
 # %% [markdown] id="06-photographs-text"

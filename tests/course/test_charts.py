@@ -28,7 +28,7 @@ def test_lines_have_a_legend_where_there_are_several():
 
 def test_presenting_shows_a_jpeg_and_says_the_line(monkeypatch, capsys):
     bundles = []
-    monkeypatch.setattr("IPython.display.display", lambda bundle, raw: bundles.append(bundle))
+    monkeypatch.setattr("IPython.display.display", lambda bundle, raw, metadata: bundles.append(bundle))
     charts.present(charts.bars({"a": 1}, title="t"), "a 1")
     assert capsys.readouterr().out == "a 1\n"
     assert len(bundles[0]["image/jpeg"]) <= 75_000

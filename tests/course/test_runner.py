@@ -95,6 +95,18 @@ def test_cleaning_drops_widget_state_that_no_output_uses():
     assert "widgets" not in book.metadata
 
 
+def test_cleaning_keeps_what_screen_readers_say():
+    said = {"image/jpeg": {"alt": "two cells", "width": 9}, "isolated": True}
+    shown = nbformat.v4.new_output("display_data", data={"image/jpeg": ""}, metadata=said)
+    printed = nbformat.v4.new_output("stream", text="x")
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(outputs=[shown, printed])])
+    runner.clean(book)
+    assert [output.get("metadata") for output in book.cells[0].outputs] == [
+        {"image/jpeg": {"alt": "two cells"}},
+        None,
+    ]
+
+
 # --- commands ---------------------------------------------------------------------------------------------
 
 
