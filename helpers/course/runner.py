@@ -85,7 +85,7 @@ def _run_cells(notebook: Any, path: Path, environment: dict[str, str]) -> None:
 
 
 def clean(notebook: Any) -> None:
-    """Make outputs the same in every run that prints the same: streams joined, of metadata alt texts alone."""
+    """Make outputs the same in every run that prints the same: streams joined, no metadata but alt texts."""
     for cell in notebook.cells:
         if cell.cell_type != "code":
             continue
