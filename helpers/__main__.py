@@ -37,13 +37,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, RuntimeError, OSError, ImportError) as error:
         if os.environ.get("YOLOV7_TRACEBACK"):
             raise
-        _complain(f"{error}; fix: python bootstrap.py setup" if isinstance(error, ImportError) else error)
+        _complain(_in_words(error))
         return 1
 
 
-def _complain(error: object) -> None:
+def _in_words(error: Exception) -> str:
+    """What went wrong and what to do; our own errors say both already."""
+    if isinstance(error, ImportError):
+        return f"{error}; fix: python bootstrap.py setup"
+    if isinstance(error, OSError) and error.strerror:
+        fix = "check the path, its permissions and the free space"
+        return f"{error.filename or 'a file'}: {error.strerror}; fix: {fix}"
+    return str(error)
+
+
+def _complain(error: str) -> None:
     """One line, without what would steer a terminal."""
-    line = "".join(c if c.isprintable() else "?" for c in " ".join(str(error).split()))
+    line = "".join(c if c.isprintable() else "?" for c in " ".join(error.split()))
     print(f"error: {line}", file=sys.stderr)
 
 
@@ -72,6 +82,7 @@ def _add_files(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     command.add_argument(
         "--out", type=folder, default=Path("build"), help="parent of the model's folder (build)"
     )
+    command.add_argument("--names", help="class names, separated by commas, instead of the checkpoint's")
     command.add_argument("--force", action="store_true", help="make files again that are current")
     command.set_defaults(run=_convert)
     command = commands.add_parser("export", help="checkpoint -> raw ONNX")
@@ -95,7 +106,7 @@ def _add_files(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def _add_pictures(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     command = commands.add_parser("detect", help="pictures or a video -> boxes")
     command.add_argument("model", type=Path, help="an end-to-end or patched .onnx file")
-    command.add_argument("source", help="a picture, a folder, a pattern, or a video")
+    command.add_argument("source", nargs="+", help="pictures, a folder, a pattern, or a video")
     command.add_argument(
         "--out", type=folder, default=Path("build/pictures"), help="folder of the drawn pictures"
     )
@@ -144,7 +155,10 @@ def _convert(options: argparse.Namespace) -> None:
         options.size, options.iou, options.conf, options.topk, options.max_wh, options.dynamic_batch
     )
     checkpoint = find_checkpoint(options.model)
-    files = convert(checkpoint, options.out, recipe=recipe, force=options.force, progress=_progress)
+    files = convert(
+        checkpoint, options.out, recipe=recipe, names=_names(options.names), force=options.force,
+        progress=_progress,
+    )  # fmt: skip
     for path in (files.raw, files.end2end, files.ultralytics):
         _report(path)
     seconds = time.perf_counter() - started
@@ -166,13 +180,18 @@ def _export(options: argparse.Namespace) -> None:
     _report(path)
 
 
-def _patch(options: argparse.Namespace) -> None:
+def _names(text: str | None) -> tuple[str, ...] | None:
+    """Names from a list with commas; `coco` stands for COCO's."""
     from helpers.patches.metadata import COCO_NAMES
 
+    given = tuple(name.strip() for name in text.split(",")) if text else None
+    return COCO_NAMES if given == ("coco",) else given
+
+
+def _patch(options: argparse.Namespace) -> None:
     recipe = Recipe((0, 0), options.iou, options.conf, options.topk, options.max_wh)
     path = options.out or options.model.with_name(f"{options.model.stem}-ultralytics.onnx")
-    given = [name.strip() for name in options.names.split(",")] if options.names else None
-    names = COCO_NAMES if given == ["coco"] else given
+    names = _names(options.names)
     for line in patch_file(options.model, path, recipe, names=names, stride=options.stride):
         _progress(line)
     _report(path)
@@ -184,10 +203,11 @@ def _detect(options: argparse.Namespace) -> int:
     from helpers.images import save_image
 
     detector = Detector(options.model, score_threshold=options.conf)
-    if Path(options.source).suffix.lower() in VIDEOS:
-        return _detect_video(detector, Path(options.source), options.out)
+    source = options.source if len(options.source) > 1 else options.source[0]
+    if len(options.source) == 1 and Path(source).suffix.lower() in VIDEOS:
+        return _detect_video(detector, Path(source), options.out)
     failed, taken = 0, set[Path]()
-    for result in detector.detect_many(options.source, on_error="record"):
+    for result in detector.detect_many(source, on_error="record"):
         name = result.path or Path("picture")
         if result.error:
             failed += 1

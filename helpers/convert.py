@@ -81,6 +81,7 @@ def convert(
     build: str | Path = "build",
     *,
     recipe: Recipe | None = None,
+    names: Sequence[str] | None = None,
     force: bool = False,
     progress: Progress = lambda _: None,
 ) -> Files:
@@ -90,6 +91,7 @@ def convert(
         checkpoint: An official `.pt` or our `.safetensors`.
         build: Parent of the model's folder.
         recipe: Sizes and thresholds; the official exporter's by default.
+        names: Class names for the last file, where the checkpoint's are not the ones to show.
         force: Make current files again, too.
         progress: Called with one line before each step.
 
@@ -127,9 +129,10 @@ def convert(
         f"max_detections={r.max_detections}, class_offset={r.class_offset})",
         lambda: _add_nms(files.raw, files.end2end, r),
     )  # fmt: skip
+    call = f"to_ultralytics(slots={r.max_detections}) + write_metadata"
     step(
-        files.ultralytics, files.end2end, f"to_ultralytics(slots={r.max_detections}) + write_metadata",
-        lambda: patch_file(files.end2end, files.ultralytics, r),
+        files.ultralytics, files.end2end, f"{call}(names={list(names)})" if names else call,
+        lambda: patch_file(files.end2end, files.ultralytics, r, names=names),
     )  # fmt: skip
     return files
 

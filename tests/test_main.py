@@ -175,6 +175,17 @@ def test_detect_goes_on_after_a_broken_picture(here, tmp_path, capsys):
     assert [p.name for p in (tmp_path / "drawn").iterdir()] == ["b.jpg"]
 
 
+def test_detect_what_the_shell_lists(here, tmp_path, capsys):
+    pictures = [str(tmp_path / f"{name}.png") for name in "ab"]
+    for path in pictures:
+        Path(path).write_bytes(Path("one.png").read_bytes())
+    out = ["--out", str(tmp_path / "drawn")]
+    assert main(["detect", "build/best/best-ultralytics.onnx", *pictures, "nowhere.png", *out]) == 1
+    captured = capsys.readouterr()
+    assert [line[:7] for line in captured.out.splitlines()] == ["a.png: ", "b.png: "]
+    assert captured.err.startswith("error: nowhere.png: ")
+
+
 def test_no_picture_is_written_over_another(here, tmp_path, capsys):
     pictures, drawn = tmp_path / "pictures", tmp_path / "drawn"
     (pictures / "deeper").mkdir(parents=True)
@@ -199,6 +210,28 @@ def test_a_missing_package_is_one_line(monkeypatch, capsys):
 
     monkeypatch.setattr(command, "convert", convert)
     assert error_of(capsys, ["convert", __file__]).endswith("'onnxruntime'; fix: python bootstrap.py setup")
+
+
+def test_names_instead_of_the_checkpoints(tmp_path, monkeypatch, capsys):
+    official_form.save(tmp_path / "best.pt", official_form.make_model(names=("a", "a", "b")))
+    monkeypatch.chdir(tmp_path)
+    found = error_of(capsys, ["convert", "best.pt", *SIZE])
+    assert "names: expected a distinct name for each class" in found
+    assert found.endswith("fix: pass other names (--names)")
+    assert "names: expected 3, one for each class; got 2" in error_of(
+        capsys, ["patch", "build/best/best.onnx", "--names", "x,y"]
+    )
+    assert main(["convert", "best.pt", *SIZE, "--names", "x, y,z"]) == 0
+    assert "names=['x', 'y', 'z']" in capsys.readouterr().out
+    metadata = {p.key: p.value for p in onnx.load("build/best/best-ultralytics.onnx").metadata_props}
+    assert metadata["names"] == "{0: 'x', 1: 'y', 2: 'z'}"
+
+
+def test_the_systems_errors_in_words(here, capsys):
+    found = error_of(capsys, ["patch", "build/best/best.onnx", "--out", "one.png/deeper/a.onnx"])
+    assert "one.png/deeper" in found.replace(os.sep, "/")
+    assert found.endswith("; fix: check the path, its permissions and the free space")
+    assert "Errno" not in found
 
 
 def test_detect_a_video(here, tmp_path, capsys):

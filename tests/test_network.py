@@ -242,3 +242,13 @@ def test_parity_with_the_official_code(fixtures, name):
     difference = np.abs(single - stored["y"])
     assert difference[..., :4].max() < 0.05
     assert difference[..., 4:].max() < 1e-4
+
+
+def test_depth_scales_what_repeats_and_nothing_else():
+    """As the official parser has it: `n = max(round(n * gd), 1) if n > 1 else n`."""
+    tiny = Tiny().architecture(("cell",), width_multiple=0.125)
+    rows = (tiny.rows[0], replace(tiny.rows[1], number=2, args=(32, 3, 2)), *tiny.rows[2:])
+    network = build_network(replace(tiny, rows=tiny.rows, depth_multiple=3.0))
+    assert not [module for module in network.model if isinstance(module, nn.Sequential)]
+    with pytest.raises(CheckpointError, match="strides: expected"):  # two strided layers where one was
+        build_network(replace(tiny, rows=rows))

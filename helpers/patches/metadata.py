@@ -145,6 +145,6 @@ def _checked_names(names: Sequence[str] | Mapping[int, str]) -> dict[int, str]:
     texts = {text for text in table.values() if isinstance(text, str) and text.strip()}
     if isinstance(names, str) or not texts or len(texts) < len(table) or set(table) != set(range(len(table))):
         raise PatchError(
-            "names", "a distinct name for each class from 0", names, "hand in the checkpoint's names"
+            "names", "a distinct name for each class from 0", names, "pass other names (--names)"
         )
     return dict(sorted(table.items()))
