@@ -67,7 +67,8 @@ course.check()
 # on blood smears, and its weights lie in `data/`. It knows red blood cells (`RBC`), white blood cells
 # (`WBC`) and platelets. The official checkpoints are one click away in the dropdown that JupyterLab shows
 # under the next cell (`yolov7-tiny` knows the 80 everyday classes of the COCO data set), or one setting:
-# `make run MODEL=yolov7-tiny`. For your own `best.pt`, set `YOLOV7_MODEL` to its path.
+# `make run MODEL=yolov7-tiny`. For your own `best.pt`, set `YOLOV7_MODEL` to its path. What you pick in the
+# dropdown holds in the other lessons, too.
 
 # %% id="00-model"
 model = course.pick_model()
