@@ -133,7 +133,7 @@ class Archive:
         names = [info.filename for info in infos]
         pickles = [name for name in names if name.count("/") == 1 and name.endswith("/data.pkl")]
         if len(pickles) != 1:
-            found = ", ".join(sorted(names)[:3])[:120] or "nothing"
+            found = ascii(", ".join(sorted(names)[:3])[:120]) if names else "nothing"
             self.refuse(f"a zip, but not one torch.save wrote: expected one */data.pkl, got {found}")
         root = pickles[0].removesuffix("data.pkl")
         if any(name.startswith(f"{root}code/") for name in names):

@@ -76,7 +76,8 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     if not path.exists():
         raise FileNotFoundError(f"checkpoint: expected a file, got {path} (none there). Fix: check the path")
     if not path.is_file():
-        raise CheckpointError(f"{path}: expected a checkpoint file, got a folder. Fix: name a file in it")
+        found = "a folder" if path.is_dir() else "a device or pipe"
+        raise CheckpointError(f"{path}: expected a checkpoint file, got {found}. Fix: name a file")
     wanted, found = "safetensors" if path.suffix == ".safetensors" else "a zip", recognize(path)
     if found != wanted:
         kind = "our .safetensors" if wanted == "safetensors" else "a zip as torch.save writes it"

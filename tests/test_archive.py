@@ -197,7 +197,7 @@ def test_other_zips(tmp_path):
     other = tmp_path / "other.pt"
     with zipfile.ZipFile(other, "w") as archive:
         archive.writestr("readme.txt", "hello")
-    refused(other, "not one torch.save wrote: .* got readme.txt")
+    refused(other, "not one torch.save wrote: .* got 'readme.txt'")
     with zipfile.ZipFile(other, "w") as archive:
         archive.writestr("a/data.pkl", pickle.dumps(1))
         archive.writestr("b/data.pkl", pickle.dumps(1))

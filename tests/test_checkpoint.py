@@ -371,8 +371,8 @@ def laughing(model):
 
 
 def crowded(model):
-    """One long list of arguments in thousands of rows."""
-    row = [-1, 1, "Conv", [8] * 100_000]
+    """One short row, thousands of times."""
+    row = [-1, 1, "Conv", [16, 3, 1]]
     model.yaml["backbone"] = [row] * 3000
 
 

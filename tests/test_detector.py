@@ -8,7 +8,7 @@ from onnx import numpy_helper
 from helpers.detections import Detections
 from helpers.detector import Detector, DetectorError
 from helpers.images import ImageError, letterbox, save_image, to_tensor
-from helpers.video import write_video
+from helpers.video import frame_rate, write_video
 
 HEAD = '<ir_version: 8, opset_import: ["": 17]>\n'
 ROWS = np.array(
@@ -124,6 +124,15 @@ def test_free_size_is_that_of_the_metadata():
     assert Detector(model(text, {"imgsz": [64, 96], "args": args}, rows=ROWS[None])).size_wh == (96, 64)
     with pytest.raises(DetectorError, match=r"no fixed size and its metadata no imgsz \[height, width\]"):
         Detector(model(text, {"args": args}, rows=ROWS[None]))
+
+
+def test_as_many_rows_as_a_raw_output_of_one_class():
+    """Then the file's own word counts, and only if it says that the NMS is inside."""
+    rows = np.zeros((378, 6), np.float32)
+    assert len(Detector(patched(rows, metadata={"args": {"nms": True}})).detect(RED)) == 0
+    for metadata in ({}, {"args": {"nms": False}}, {"args": [True]}):
+        with pytest.raises(DetectorError, match="is raw predictions"):
+            Detector(patched(rows, metadata=metadata))
 
 
 @pytest.mark.parametrize(
@@ -257,6 +266,8 @@ def test_video(tmp_path):
     assert scores == pytest.approx([0.75 * value / 255 for value in (40, 120, 200)], abs=0.02)
     assert detector.annotate_video(tmp_path / "a.avi", tmp_path / "b.mp4") == 5
     assert (tmp_path / "b.mp4").stat().st_size > 500
+    assert detector.annotate_video(tmp_path / "a.avi", tmp_path / "c.mp4", every=2) == 3
+    assert frame_rate(tmp_path / "c.mp4") == pytest.approx(frame_rate(tmp_path / "a.avi") / 2)
 
 
 def test_official_end_to_end_graph(fixtures):

@@ -202,7 +202,8 @@ def _read_annotation(root: Path, name: str, class_names: Sequence[str]) -> Annot
     flaws: list[Flaw] = []
     for label, corners in rows:
         if label not in class_names:
-            raise DatasetError(f"annotation {path}: class {label!r} is none of {tuple(class_names)}; add it")
+            known = ", ".join(class_names[:5]) + (", ..." if len(class_names) > 5 else "")
+            raise DatasetError(f"annotation {path}: class {label!r} is none of {known}; use another model")
         clipped = np.clip(corners, 0, (*size_wh, *size_wh))
         if (clipped[2:] <= clipped[:2]).any():
             flaws.append(Flaw(path, f"{label} box {tuple(map(int, corners))} has no area"))

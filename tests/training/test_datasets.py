@@ -80,7 +80,7 @@ def test_boxes_are_clipped_and_those_without_area_reported(voc, corners, kept):
 
 def test_unknown_class_names_the_file_and_the_class(voc):
     folder = voc({"a": [("Parasite", 1, 1, 9, 9)]})
-    with pytest.raises(DatasetError, match=r"a\.xml: class 'Parasite' is none of \('RBC'"):
+    with pytest.raises(DatasetError, match=r"a\.xml: class 'Parasite' is none of RBC, WBC, Platelets; use"):
         read_voc(folder, "list.txt")
     assert read_voc(folder, "list.txt", ["x", "Parasite"])[0].class_ids.tolist() == [1]
 
