@@ -282,6 +282,23 @@ def test_differences():
     assert export._differences(a, b) == (np.inf, np.inf)
 
 
+@pytest.mark.parametrize(("column", "off", "allowed"), [(0, 0.02, True), (0, 0.4, False), (6, 2e-3, False)])
+def test_how_far_an_export_may_be_off(network, exported, monkeypatch, column, off, allowed):
+    real = export._run
+
+    def shifted(model, images):
+        found = real(model, images).copy()
+        found[..., column] += off
+        return found
+
+    monkeypatch.setattr(export, "_run", shifted)
+    if allowed:
+        export._prove(exported, network, (64, 48), 1)
+        return
+    with pytest.raises(ExportError, match="from float64"):
+        export._prove(exported, network, (64, 48), 1)
+
+
 def test_warnings_of_ours_are_not_swallowed():
     with pytest.warns(UserWarning, match="ours"), export._without_torch_chatter():
         warnings.warn("ours", stacklevel=1)
