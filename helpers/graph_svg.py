@@ -80,7 +80,8 @@ def draw_view(view: GraphView) -> str:
     size = f"viewBox='0 0 {width:.0f} {height}' width='{width:.0f}'"
     head = f"<svg xmlns='http://www.w3.org/2000/svg' {size} {FONT} "
     card = f"<rect width='{width:.0f}' height='{height}' rx='10' fill='#fcfcfa' stroke='#d5d5cf'/>"
-    return head + "style='max-width:100%;height:auto' role='img'>" + card + "".join(parts) + "</svg>"
+    style = "style='max-width:100%;height:auto' role='img' aria-label='a part of the graph'>"
+    return head + style + card + "".join(parts) + "</svg>"
 
 
 def _place_in_layers(view: GraphView) -> tuple[list[Box], list[tuple[int, int, str]]]:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from html import escape
 
 __all__ = ["Table"]
 
 
-@dataclass(frozen=True)
+NUMBER = re.compile(r"([-+]?\d[\d.,]*( ?%)?)?$")
+LEFT = " style='text-align:left'"  # Jupyter would set every cell to the right
+
+
+@dataclass(frozen=True, repr=False)
 class Table:
     """Header and rows of cells; numbers stand to the right.
 
@@ -16,8 +21,8 @@ class Table:
     op    count
     Conv     58
     Mul       3
-    >>> Table(("op",), (("<Conv>",),))._repr_html_()
-    '<table><tr><th>op</th></tr><tr><td>&lt;Conv&gt;</td></tr></table>'
+    >>> Table(("n",), ((3,),))._repr_html_()
+    '<table><tr><th>n</th></tr><tr><td>3</td></tr></table>'
     """
 
     header: tuple[str, ...]
@@ -35,18 +40,27 @@ class Table:
         """Aligned text."""
         lines = [self.header, *self.rows]
         widths = [max(len(str(line[column])) for line in lines) for column in range(len(self.header))]
-        right = [
-            bool(self.rows) and all(isinstance(row[c], int | float) for row in self.rows)
-            for c in range(len(widths))
-        ]
+        columns = list(zip(widths, self._numeric(), strict=True))
         texts = [
-            [str(c).rjust(w) if r else str(c).ljust(w) for c, w, r in zip(line, widths, right, strict=True)]
-            for line in lines
+            [str(c).rjust(w) if right else str(c).ljust(w) for c, (w, right) in zip(row, columns, strict=True)]
+            for row in lines
         ]
         return "\n".join("  ".join(text).rstrip() for text in texts)
 
+    __repr__ = __str__
+
+    def _numeric(self) -> list[bool]:
+        """For each column, whether its cells are numbers, as numbers or as text (`+0.32%`), or empty."""
+        columns = [[str(row[c]) for row in self.rows] for c in range(len(self.header))]
+        return [any(column) and all(NUMBER.match(text) for text in column) for column in columns]
+
     def _repr_html_(self) -> str:
         """An HTML table."""
-        lines = [("th", self.header), *(("td", row) for row in self.rows)]
-        cells = ("".join(f"<{tag}>{escape(str(cell))}</{tag}>" for cell in line) for tag, line in lines)
-        return "<table>" + "".join(f"<tr>{row}</tr>" for row in cells) + "</table>"
+        styles = ["" if number else LEFT for number in self._numeric()]
+
+        def line(tag: str, cells: tuple[object, ...]) -> str:
+            texts = zip(cells, styles, strict=True)
+            return "".join(f"<{tag}{style}>{escape(str(cell))}</{tag}>" for cell, style in texts)
+
+        rows = [line("th", self.header), *(line("td", row) for row in self.rows)]
+        return "<table>" + "".join(f"<tr>{row}</tr>" for row in rows) + "</table>"
