@@ -81,7 +81,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     wanted, found = "safetensors" if path.suffix == ".safetensors" else "a zip", recognize(path)
     if found != wanted:
         kind = "our .safetensors" if wanted == "safetensors" else "a zip as torch.save writes it"
-        raise CheckpointError(f"{path}: {found}, not a checkpoint; expected {kind}. Fix: get the file again")
+        raise CheckpointError(f"{path}: {found}, not a checkpoint; expected {kind}. Fix: name another file")
     return _load_safetensors(path) if wanted == "safetensors" else _load_official(path)
 
 
