@@ -41,10 +41,7 @@ class Table:
         lines = [self.header, *self.rows]
         widths = [max(len(str(line[column])) for line in lines) for column in range(len(self.header))]
         columns = list(zip(widths, self._numeric(), strict=True))
-        texts = [
-            [str(c).rjust(w) if right else str(c).ljust(w) for c, (w, right) in zip(row, columns, strict=True)]
-            for row in lines
-        ]
+        texts = [[_set(cell, *column) for cell, column in zip(row, columns, strict=True)] for row in lines]
         return "\n".join("  ".join(text).rstrip() for text in texts)
 
     __repr__ = __str__
@@ -64,3 +61,7 @@ class Table:
 
         rows = [line("th", self.header), *(line("td", row) for row in self.rows)]
         return "<table>" + "".join(f"<tr>{row}</tr>" for row in rows) + "</table>"
+
+
+def _set(cell: object, width: int, right: bool) -> str:
+    return str(cell).rjust(width) if right else str(cell).ljust(width)
