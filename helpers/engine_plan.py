@@ -1,0 +1,174 @@
+"""What is to be built, read from the graph: checked before TensorRT is asked, and held against the engine.
+
+Nothing here needs a GPU or TensorRT; lessons show a plan where neither is at hand.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from helpers.engine_header import EngineError
+
+if TYPE_CHECKING:
+    import onnx
+
+__all__ = ["Plan", "Wish"]
+
+SLOTS = 100
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Wish:
+    """How to build; see `helpers.engine.build_engine`."""
+
+    workspace_gb: float
+    timing_cache: Path
+    version_compatible: bool = False
+    hardware_compatible: bool = False
+
+    @property
+    def workspace_bytes(self) -> int:
+        """The limit in bytes.
+
+        Raises:
+            EngineError: It is none.
+        """
+        if not self.workspace_gb > 0:
+            raise EngineError(
+                f"workspace_gb: expected more than 0, got {self.workspace_gb}. Fix: 4 is plenty"
+            )
+        return int(self.workspace_gb * (1 << 30))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A build that has not been run.
+
+    Attributes:
+        onnx_path: The graph.
+        engine_path: The engine.
+        input_name: `images`, which Ultralytics insists on.
+        shapes: Fewest, usual and most: the input's `[B,3,H,W]`; three times the same for a fixed batch.
+        dynamic: Whether the batch is open.
+        half: Whether the graph computes in FP16, which is decided in the graph alone.
+        header: What Ultralytics reads.
+    """
+
+    onnx_path: Path
+    engine_path: Path
+    input_name: str
+    shapes: tuple[Shape, Shape, Shape]
+    dynamic: bool
+    half: bool
+    header: dict[str, Any]
+
+    @staticmethod
+    def of(
+        model: onnx.ModelProto, onnx_path: Path, engine_path: Path, batch: tuple[int, int, int] | None = None
+    ) -> Plan:
+        """Read a finished graph.
+
+        Raises:
+            EngineError: It is none, has no metadata, or `batch` does not fit it.
+        """
+        from helpers.patches.metadata import read_metadata
+
+        name, (first, *rest) = _input(model, onnx_path)
+        _check_output(model, onnx_path)
+        shapes = tuple((number, *rest) for number in _batches(first, batch))
+        half = any(tensor.data_type == tensor.FLOAT16 for tensor in model.graph.initializer)
+        if "fp16" in engine_path.stem and not half:
+            raise EngineError(
+                f"engine_path: {engine_path.name} says FP16, but {onnx_path.name} computes in FP32, and "
+                "so would the engine. Fix: put the graph in half precision first, or name it otherwise"
+            )
+        header = read_metadata(model)
+        if missing := {"names", "stride", "imgsz"} - header.keys():
+            raise EngineError(
+                f"{onnx_path.name}: expected metadata, {', '.join(sorted(missing))} is missing. "
+                "Fix: helpers.patches.metadata.write_metadata"
+            )
+        header |= {"task": "detect", "batch": shapes[-1][0], "channels": rest[0]}
+        header["args"] = {
+            "nms": True,
+            "dynamic": first is None,
+        }  # without nms Ultralytics captures a CUDA graph
+        fewest, usual, most = shapes
+        return Plan(onnx_path, engine_path, name, (fewest, usual, most), first is None, half, header)
+
+    def check(self, shapes: dict[str, Shape], precisions: dict[str, int], version: str) -> None:
+        """Hold the engine to what the graph promised.
+
+        Args:
+            shapes: Input and output to their shapes in the engine.
+            precisions: Precision to the number of layers that compute in it.
+            version: TensorRT's.
+
+        Raises:
+            EngineError: No layer in FP16 where the graph has it, or another output than `[B,100,6]`.
+        """
+        outputs = {name: shape for name, shape in shapes.items() if name != self.input_name}
+        wanted = (-1 if self.dynamic else self.shapes[1][0], SLOTS, 6)
+        if list(outputs.values()) != [wanted]:
+            raise EngineError(
+                f"engine: expected one output {list(wanted)}, got {outputs} from TensorRT {version}. "
+                "Fix: use the graph that ends in -ultralytics.onnx or -batched.onnx; it declares its shape"
+            )
+        if (self.half or "fp16" in self.engine_path.stem) and not precisions.get("fp16"):
+            raise EngineError(
+                f"engine: expected layers that compute in FP16, got {precisions} from TensorRT {version}. "
+                "Fix: the network must be strongly typed and its convolutions FP16 in the graph"
+            )
+
+    def lines(self) -> list[str]:
+        """The plan, a fact a line."""
+        batches = [shape[0] for shape in self.shapes]
+        return [
+            f"{self.onnx_path.name} -> {self.engine_path.name}",
+            f"input {self.input_name}: {list(self.shapes[1])}"
+            + (f", batch {batches[0]} to {batches[2]}" if self.dynamic else ""),
+            f"precision: {'FP16 up to the head, FP32 after it' if self.half else 'FP32'}, from the graph",
+            f"header: {len(self.header['names'])} class names, args {self.header['args']}",
+        ]
+
+
+def _dims(value: onnx.ValueInfoProto) -> list[int | None]:
+    return [d.dim_value if d.HasField("dim_value") else None for d in value.type.tensor_type.shape.dim]
+
+
+def _input(model: onnx.ModelProto, path: Path) -> tuple[str, list[Any]]:
+    weights = {tensor.name for tensor in model.graph.initializer}
+    found = {value.name: _dims(value) for value in model.graph.input if value.name not in weights}
+    shape = found.get("images", [])
+    if list(found) != ["images"] or len(shape) != 4 or None in shape[1:]:
+        raise EngineError(
+            f"{path.name}: expected one input, images [B,3,H,W] with fixed H and W, got {found}. "
+            "Fix: export it with helpers.export"
+        )
+    return "images", shape
+
+
+def _check_output(model: onnx.ModelProto, path: Path) -> None:
+    found = {value.name: _dims(value) for value in model.graph.output}
+    shape = next(iter(found.values()), [])
+    if len(found) != 1 or len(shape) != 3 or shape[1:] != [SLOTS, 6]:
+        raise EngineError(
+            f"{path.name}: expected one output [B,{SLOTS},6], got {found}. "
+            "Fix: helpers.patches.ultralytics.to_ultralytics makes it"
+        )
+
+
+def _batches(first: int | None, batch: tuple[int, int, int] | None) -> tuple[int, int, int]:
+    if first is not None:
+        if batch not in (None, (first, first, first)):
+            raise EngineError(
+                f"batch: expected none, the graph's is fixed at {first}, got {batch}. Fix: leave it out"
+            )
+        return first, first, first
+    fewest, usual, most = batch or (1, 1, 8)
+    if not 1 <= fewest <= usual <= most:
+        raise EngineError(f"batch: expected fewest <= usual <= most from 1 on, got {batch}. Fix: (1, 1, 8)")
+    return fewest, usual, most
