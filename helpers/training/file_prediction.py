@@ -8,7 +8,6 @@ graph is lost. A graph for evaluation is made with low thresholds: `convert MODE
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from helpers.detections import Detections, iou_matrix
+from helpers.engine_header import built_here, engine_names
 
 __all__ = ["Predict", "file_predictor", "select"]
 
@@ -138,13 +138,12 @@ def _from_engine(path: Path, trusted: bool) -> tuple[Predict, tuple[str, ...]]:
     """A TensorRT engine through Ultralytics, which runs it with the names in its header."""
     import torch
 
-    from helpers.artifacts import Manifest
     from helpers.session import DetectorError
 
     if not path.is_file():
         raise DetectorError(f"model: expected an engine, got {path} (none there). Fix: check the path")
     names = engine_names(path)
-    if not trusted and Manifest(path.parent).state(path) != "current":
+    if not trusted and not built_here(path):
         raise DetectorError(
             f"{path}: the manifest beside it does not know it, and loading an engine runs code in it. "
             "Fix: build it here, or pass --trust-engine if you know where it comes from"
@@ -154,27 +153,6 @@ def _from_engine(path: Path, trusted: bool) -> tuple[Predict, tuple[str, ...]]:
             f"{path}: an engine needs an NVIDIA GPU, and none answers. Fix: name the .onnx it came from"
         )
     return through_ultralytics(path), names
-
-
-def engine_names(path: Path) -> tuple[str, ...]:
-    """Class names from the header of an engine: 4 bytes of length, little-endian, then that much JSON.
-
-    Raises:
-        DetectorError: There is no such header, or it has no names.
-    """
-    from helpers.session import DetectorError
-
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(4), "little")
-        head = file.read(length) if length < 1 << 20 else b""
-    try:
-        names = json.loads(head)["names"]
-        return tuple(str(names[key]) for key in sorted(names, key=int))
-    except (ValueError, KeyError, TypeError) as error:
-        raise DetectorError(
-            f"{path}: expected a JSON header with class names in front of the engine, got none. "
-            "Fix: build it with the header that Ultralytics reads"
-        ) from error
 
 
 def through_ultralytics(path: Path) -> Predict:
