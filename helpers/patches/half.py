@@ -76,8 +76,7 @@ def to_half(model: onnx.ModelProto, *, tail: bool = False) -> PatchResult:
     plan = make_plan(patched, before, chosen)
     report = _halve_constants(patched, plan, clip=tail)
     _rewire(patched, plan)
-    patched = open_model(patched)
-    _ensure(patched, before, plan)
+    patched = _ensured(patched, before, plan)
     counts = Counter(node.op_type for node in plan.nodes).most_common()
     report.insert(0, "FP16: " + ", ".join(f"{count} {kind}" for kind, count in counts))
     report.insert(1, f"FP32 to FP16: {', '.join(plan.up)}; back to FP32: {', '.join(plan.down)}")
@@ -203,14 +202,17 @@ def _retype(node: onnx.NodeProto) -> None:
             attribute.t.CopyFrom(onnx.numpy_helper.from_array(filled))
 
 
-def _ensure(model: onnx.ModelProto, before: Types, plan: Plan) -> None:
-    """Every value has the type that the plan gave it."""
-    after = types_of(model)
-    new = {f"half/{name}" for name in (*plan.up, *plan.down)}
-    expected = {
-        name: HALF if name in plan.values - {*plan.up, *plan.down} else kind for name, kind in before.items()
-    }
-    wrong = [name for name, kind in after.items() if expected.get(name, HALF) != kind]
-    if wrong or not new <= after.keys():
-        fix = "report this graph; an operator in it does not do in FP16 what it does in FP32"
-        raise PatchError("patch", "every value in the type it was to have", some(wrong), fix)
+def _ensured(model: onnx.ModelProto, before: Types, plan: Plan) -> onnx.ModelProto:
+    """The model, valid, with every value in the type that the plan gave it."""
+    promise = ("model", "a network that stays right in FP16")
+    fix = "keep it in FP32; an operator in it does not go to FP16 with its inputs"
+    try:
+        model = open_model(model)
+    except PatchError as error:
+        raise PatchError(*promise, str(error.__cause__).strip().splitlines()[0], fix) from error
+    crossing = {*plan.up, *plan.down}
+    expected = {name: HALF if name in plan.values - crossing else kind for name, kind in before.items()}
+    wrong = [name for name, kind in types_of(model).items() if expected.get(name, HALF) != kind]
+    if wrong:
+        raise PatchError(*promise, some(wrong), fix)
+    return model

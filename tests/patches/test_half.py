@@ -8,13 +8,17 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+import torch
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 
+from helpers.checkpoint import load_checkpoint
 from helpers.convert import Files, convert
-from helpers.detections import iou_matrix
+from helpers.detections import Detections, iou_matrix
 from helpers.detector import Detector
 from helpers.images import letterbox, load_image, to_tensor
+from helpers.network import build_network, fuse
+from helpers.parity import reference_nms
 from helpers.patches import PatchError, constant_value
 from helpers.patches.half import to_half
 from helpers.patches.half_plan import types_of
@@ -167,6 +171,13 @@ BODIES = {
         ["Cast", "Cast", "Conv", "Cast"],
         {"w", "m", "half/output"},
     ),
+    "numbers made on the spot": (
+        """n = Shape(images) z = ConstantOfShape<value = float[1] {2}>(n) m = Add(images, z)
+        output = Conv(m, w)""",
+        "",
+        ["Cast", "Shape", "ConstantOfShape", "Add", "Conv", "Cast"],
+        {"half/images", "w", "z", "m", "half/output"},
+    ),
     "a tail of its own beside the network": (
         "t = Sigmoid(images) u = Mul(t, k) h = Conv(images, w) output = Add(h, u)",
         "",
@@ -201,6 +212,25 @@ def test_stated_types_follow():
     model = onnx.shape_inference.infer_shapes(net())
     stated = {info.name: info.type.tensor_type.elem_type for info in check(model).graph.value_info}
     assert stated == {"a": HALF, "c": HALF, "head": FULL, "d": FULL}
+
+
+def test_nothing_is_stated_about_what_is_gone():
+    body = "i = Identity(b) h = Conv(images, w, i) output = Mul(h, k)"
+    after = check(onnx.shape_inference.infer_shapes(net(body)))
+    assert {info.name: info.type.tensor_type.elem_type for info in after.graph.value_info} == {"h": FULL}
+
+
+@pytest.mark.parametrize(
+    ("body", "reason", "tail"),
+    [
+        ("n = Shape(images) z = ConstantOfShape(n) m = Add(images, z) output = Conv(m, w)", "Add", False),
+        ("z = RandomNormal<shape = [1, 2, 4, 4]>() y = Relu(z) output = Conv(y, w)", "Conv", False),
+        ("z = RandomNormal<shape = [9]>() unread = Relu(z) output = Conv(images, w)", "z, unread", True),
+    ],
+)
+def test_an_operator_that_stays_in_fp32_by_itself_is_found_out(body, reason, tail):
+    with pytest.raises(PatchError, match=f"stays right in FP16; got .*{reason}"):
+        to_half(net(body), tail=tail)
 
 
 def test_numbers_too_small_are_counted():
@@ -451,6 +481,34 @@ def test_fifty_drawn_pictures_give_the_same_boxes(pair):
         boxes += len(full)
         assert len(strays(full, half)) == len(strays(half, full)) == 0, seed
     assert boxes > 500
+
+
+def detect_in_torch(network, image_bgr, *, half):
+    box = letterbox(image_bgr, (640, 640))
+    images = torch.from_numpy(to_tensor(box.image_bgr))
+    with torch.inference_mode():
+        table = network(images.half().float() if half else images)[0].numpy()
+    rows = reference_nms(table)[:, [1, 2, 3, 4, 6, 5]]
+    found = Detections.from_rows(rows)
+    return Detections(box.boxes_to_picture(found.boxes_xyxy), found.scores, found.class_ids)
+
+
+def test_rounding_every_activation_gives_the_same_boxes_too():
+    """ONNX Runtime's CPU kernels round the weights alone; a GPU rounds what each layer hands on, too."""
+    weights = Path(__file__).parents[2] / "data" / "blood-cells.safetensors"
+    full, half = (fuse(build_network(load_checkpoint(weights))).eval() for _ in range(2))
+    for parameter in half.parameters():
+        parameter.data = parameter.data.half().float()
+    for module in half.modules():
+        if isinstance(module, torch.nn.Conv2d | torch.nn.LeakyReLU):
+            module.register_forward_hook(lambda module, inputs, output: output.half().float())
+    for seed in range(6):
+        image_bgr = draw_smear(seed).image_bgr
+        a = detect_in_torch(full, image_bgr, half=False)
+        b = detect_in_torch(half, image_bgr, half=True)
+        assert len(a) > 5
+        assert not np.array_equal(a.scores[:5], b.scores[:5])
+        assert len(strays(a, b)) == len(strays(b, a)) == 0, seed
 
 
 @pytest.fixture(scope="module")
