@@ -649,4 +649,4 @@ answer = ...  # a function: model -> model
 _ = exercises.check("04", 3, answer)
 
 # %% [markdown] id="04-next"
-# Next: 05 · Build the engine, which comes later. Until then: [06 · Detect](06_detect.ipynb)
+# Next: [05 · Build the engine](05_build_engine.ipynb)
