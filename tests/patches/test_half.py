@@ -321,6 +321,15 @@ def test_it_refuses_what_it_does_not_understand(make, reason):
         to_half(make())
 
 
+def test_the_same_form_by_another_hand_is_left_alone():
+    body = """one = Constant<value_float = 2.0>() x = Cast<to = 10>(images) c = Cast<to = 10>(w)
+        z = Constant<value = float16[2] {1, 2}>() h = Conv(x, c, z) f = Cast<to = 1>(h) output = Mul(f, one)"""
+    model = net(body)
+    result = to_half(model)
+    assert not result.changed
+    assert result.model is model
+
+
 def test_the_careless_form_does_not_start_from_the_careful_one():
     with pytest.raises(PatchError, match="start from the FP32 graph"):
         to_half(to_half(net()).model, tail=True)
