@@ -323,7 +323,8 @@ def test_it_refuses_what_it_does_not_understand(make, reason):
 
 def test_the_same_form_by_another_hand_is_left_alone():
     body = """one = Constant<value_float = 2.0>() x = Cast<to = 10>(images) c = Cast<to = 10>(w)
-        z = Constant<value = float16[2] {1, 2}>() h = Conv(x, c, z) f = Cast<to = 1>(h) output = Mul(f, one)"""
+        z = Constant<value = float16[2] {1, 2}>()
+        h = Conv(x, c, z) f = Cast<to = 1>(h) output = Mul(f, one)"""
     model = net(body)
     result = to_half(model)
     assert not result.changed
