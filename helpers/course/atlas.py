@@ -54,7 +54,7 @@ CARDS = (
     Card("02_export", "Export", "a checkpoint becomes a graph", "raw and end-to-end ONNX", "make"),
     Card("03_inspect", "Inspect", "what is inside, what it costs", "a drawing of the graph", "look"),
     Card("04_patch", "Patch", "the surgery, edit by edit", "the Ultralytics ONNX", "make"),
-    Card("05_build_engine", "Build the engine", "half precision, TensorRT", "an FP16 graph and engine", "make"),
+    Card("05_build_engine", "Build the engine", "half precision, TensorRT", "FP16 graph and engine", "make"),
     Card("06_detect", "Detect", "pictures, folders, video, proof", "boxes that agree", "use"),
     Card("07_quantize", "Quantize", "eight bits, accuracy kept", "an INT8 graph", "make"),
     Card("08_train", "Train", "your own classes", "a checkpoint", "make"),

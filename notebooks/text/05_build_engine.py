@@ -149,8 +149,8 @@ for part in ("backbone", "head", "decode", "nms"):
 # ## Four casts
 #
 # Where types meet, a `Cast` stands: one behind the input, so that callers keep feeding FP32, and one behind
-# each of the three head convolutions. No other node is new. Here is the last of them; the values that are
-# cast kept their names, so everything downstream reads what it always read:
+# each head convolution, of which this model has three. No other node is new. Here is the last of them; the
+# values that are cast kept their names, so everything downstream reads what it always read:
 
 # %% id="05-casts-code"
 from IPython.display import SVG
