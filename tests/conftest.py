@@ -55,3 +55,12 @@ def bccd(shared: Path) -> Path:
 def rng() -> np.random.Generator:
     """A random generator that gives the same numbers in every run."""
     return np.random.default_rng(7)
+
+
+@pytest.fixture
+def small():
+    """A fresh graph of six nodes, as a model."""
+    import onnx
+    from small_graph import SMALL
+
+    return onnx.parser.parse_model(SMALL)

@@ -45,6 +45,21 @@ NECK = [
 ]
 STRIDES = (8, 16)
 
+# The official code's own files in ../shared/fixtures.
+FIXTURES = (
+    "deploy-yolov7-d6",
+    "deploy-yolov7-e6",
+    "deploy-yolov7-tiny",
+    "deploy-yolov7-w6",
+    "deploy-yolov7",
+    "deploy-yolov7x",
+    "genuine-structure-yolov7-tiny",
+    "training-yolov7-e6e",
+    "training-yolov7-tiny",
+    "training-yolov7-w6",
+    "training-yolov7",
+)
+
 
 def _norm(channels):
     return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.03)

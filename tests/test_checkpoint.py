@@ -14,7 +14,7 @@ import numpy as np
 import official_form
 import pytest
 import torch
-from official_form import make_model, save, save_pickle, save_table
+from official_form import FIXTURES, make_model, save, save_pickle, save_table
 from safetensors.torch import save_file
 
 from helpers.checkpoint import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
@@ -22,19 +22,6 @@ from helpers.family import LayerRow
 from helpers.network import build_network
 
 HEADS = ("Detect", "IDetect", "IAuxDetect")
-FIXTURES = (
-    "deploy-yolov7-d6",
-    "deploy-yolov7-e6",
-    "deploy-yolov7-tiny",
-    "deploy-yolov7-w6",
-    "deploy-yolov7",
-    "deploy-yolov7x",
-    "genuine-structure-yolov7-tiny",
-    "training-yolov7-e6e",
-    "training-yolov7-tiny",
-    "training-yolov7-w6",
-    "training-yolov7",
-)
 
 
 def load_and_build(path):

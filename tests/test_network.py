@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from official_form import make_model, predict, save
+from official_form import FIXTURES, make_model, predict, save
 from torch import nn
 
 from helpers.checkpoint import Checkpoint, CheckpointError, load_checkpoint
@@ -15,19 +15,6 @@ from helpers.family import Architecture, LayerRow, Tiny
 from helpers.network import Network, build_network, fuse
 
 HEADS = ("Detect", "IDetect", "IAuxDetect")
-FIXTURES = (
-    "deploy-yolov7-d6",
-    "deploy-yolov7-e6",
-    "deploy-yolov7-tiny",
-    "deploy-yolov7-w6",
-    "deploy-yolov7",
-    "deploy-yolov7x",
-    "genuine-structure-yolov7-tiny",
-    "training-yolov7-e6e",
-    "training-yolov7-tiny",
-    "training-yolov7-w6",
-    "training-yolov7",
-)
 
 
 @pytest.fixture(scope="module")
