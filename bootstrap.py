@@ -35,7 +35,7 @@ CONSTRAINTS = "torch==2.13.0\ntorchvision==0.28.0\n"
 OVERRIDES = "opencv-python; python_version < '3'\n"
 # torch brings these itself, and which ones depends on its build; so they are not in the lock.
 FROM_TORCH = re.compile(r"(cuda-|nvidia-(?!ml-py)|triton)")
-EXTRAS = ("course", "ultralytics", "dev")
+EXTRAS = ("course", "ultralytics", "scale", "dev")
 
 
 class SetupError(RuntimeError):

@@ -111,7 +111,7 @@ def test_what_is_installed(bootstrap, monkeypatch, kind, locked):
         assert "--no-deps" in steps[1]
         assert f"lock-{kind}.txt" in steps[2]
     else:
-        assert f".[{kind},course,ultralytics,dev]" in steps[0]
+        assert f".[{kind},course,ultralytics,scale,dev]" in steps[0]
         assert "uninstall" in steps[1]
 
 
