@@ -84,6 +84,7 @@ def _add_files(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     command.add_argument("--names", help="class names, separated by commas, instead of the checkpoint's")
     command.add_argument("--force", action="store_true", help="make files again that are current")
+    command.add_argument("--half", action="store_true", help="also make the FP16 form, for engines")
     command.set_defaults(run=_convert)
     command = commands.add_parser("export", help="checkpoint -> raw ONNX")
     _model(command)
@@ -152,14 +153,15 @@ def _thresholds(command: argparse.ArgumentParser) -> None:
 def _convert(options: argparse.Namespace) -> None:
     started = time.perf_counter()
     recipe = Recipe(
-        options.size, options.iou, options.conf, options.topk, options.max_wh, options.dynamic_batch
-    )
+        options.size, options.iou, options.conf, options.topk, options.max_wh, options.dynamic_batch,
+        options.half,
+    )  # fmt: skip
     checkpoint = find_checkpoint(options.model)
     files = convert(
         checkpoint, options.out, recipe=recipe, names=_names(options.names), force=options.force,
         progress=_progress,
     )  # fmt: skip
-    for path in (files.raw, files.end2end, files.ultralytics):
+    for path in (files.raw, files.end2end, files.ultralytics, *([files.fp16] if recipe.half else ())):
         _report(path)
     seconds = time.perf_counter() - started
     print(f"done in {seconds:.1f} s; use it: YOLO({str(files.ultralytics)!r}, task='detect')")

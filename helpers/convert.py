@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from helpers.artifacts import Manifest, atomic_path
+from helpers.onnx_file import edit_file, is_raw, read_onnx
 
 if TYPE_CHECKING:
     import onnx
@@ -32,6 +33,7 @@ class Recipe:
         class_offset: Pixels between classes in the NMS; `None` is safe for boxes beyond the picture, 640 is
             what the official exporter's guide uses.
         dynamic_batch: Leave the batch of raw and end-to-end graph open.
+        half: Also make the last graph's FP16 form.
     """
 
     size_wh: tuple[int, int] = (640, 640)
@@ -40,6 +42,7 @@ class Recipe:
     max_detections: int = 100
     class_offset: float | None = None
     dynamic_batch: bool = False
+    half: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,11 @@ class Files:
     def ultralytics(self) -> Path:
         """After the surgery: `[1,100,6]`."""
         return self.folder / f"{self.name}-ultralytics.onnx"
+
+    @property
+    def fp16(self) -> Path:
+        """The same with the network in half precision; engines are built from it."""
+        return self.folder / f"{self.name}-fp16.onnx"
 
 
 def convert(
@@ -127,13 +135,18 @@ def convert(
         files.end2end, files.raw,
         f"add_nms(iou_threshold={r.iou_threshold}, score_threshold={r.score_threshold}, "
         f"max_detections={r.max_detections}, class_offset={r.class_offset})",
-        lambda: _add_nms(files.raw, files.end2end, r),
+        lambda: edit_file(files.raw, files.end2end, lambda model: _with_nms(model, r)),
     )  # fmt: skip
     call = f"to_ultralytics(slots={r.max_detections}) + write_metadata"
     step(
         files.ultralytics, files.end2end, f"{call}(names={list(names)})" if names else call,
         lambda: patch_file(files.end2end, files.ultralytics, r, names=names),
     )  # fmt: skip
+    if r.half:
+        from helpers.patches.half import to_half
+
+        step(files.fp16, files.ultralytics, "to_half()",
+             lambda: edit_file(files.ultralytics, files.fp16, to_half))  # fmt: skip
     return files
 
 
@@ -177,7 +190,7 @@ def patch_file(
     from helpers.patches.metadata import read_metadata, write_metadata
     from helpers.patches.ultralytics import to_ultralytics
 
-    recipe, model = recipe or Recipe(), _read_onnx(source)
+    recipe, model = recipe or Recipe(), read_onnx(source)
     known = read_metadata(model)
     names = names or known.get("names")
     if not names:
@@ -187,7 +200,7 @@ def patch_file(
         )  # fmt: skip
     if Path(source).resolve() == Path(target).resolve():
         raise PatchError("target", "another file than the source", target, "name another")
-    raw = _is_raw(model)
+    raw = is_raw(model)
     columns = model.graph.output[0].type.tensor_type.shape.dim[2].dim_value if raw else 0
     if columns and len(names) != columns - 5:
         raise PatchError("names", f"{columns - 5}, one for each class", len(names), "name every class")
@@ -199,13 +212,6 @@ def patch_file(
     return tuple(line for result in results for line in result.report)
 
 
-def _add_nms(source: Path, target: Path, recipe: Recipe) -> None:
-    import onnx
-
-    with atomic_path(target) as temporary:
-        onnx.save(_with_nms(_read_onnx(source), recipe).model, temporary)
-
-
 def _with_nms(model: onnx.ModelProto, recipe: Recipe) -> PatchResult:
     from helpers.patches.nms import add_nms
 
@@ -213,24 +219,3 @@ def _with_nms(model: onnx.ModelProto, recipe: Recipe) -> PatchResult:
         model, iou_threshold=recipe.iou_threshold, score_threshold=recipe.score_threshold,
         max_detections=recipe.max_detections, class_offset=recipe.class_offset,
     )  # fmt: skip
-
-
-def _is_raw(model: onnx.ModelProto) -> bool:
-    """Three dimensions, and not the ones of a graph that is patched already."""
-    outputs, nodes = model.graph.output, model.graph.node
-    patched = any(n.op_type == "NonMaxSuppression" or n.name.startswith("ultralytics/") for n in nodes)
-    return len(outputs) == 1 and len(outputs[0].type.tensor_type.shape.dim) == 3 and not patched
-
-
-def _read_onnx(path: str | Path) -> onnx.ModelProto:
-    import onnx
-    from google.protobuf.message import DecodeError
-
-    from helpers.patches import PatchError
-
-    if not Path(path).is_file():
-        raise PatchError("source", "an ONNX file", f"{path}, where no file is", "check the path")
-    try:
-        return onnx.load(path)
-    except DecodeError as error:
-        raise PatchError("source", "an ONNX file", f"{path}, which is none", "name an .onnx file") from error

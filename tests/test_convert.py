@@ -182,6 +182,25 @@ def test_open_batch(copied):
     assert shapes(copied[1].ultralytics) == [[1, 3, 48, 32], [1, 100, 6]]
 
 
+def test_half_precision_is_one_more_file_and_stale_with_its_source(copied):
+    files = copied[1]
+    recipe = Recipe((32, 48), score_threshold=0.05, half=True)
+    assert not files.fp16.exists()
+    assert steps(*copied, recipe=recipe) == ["current"] * 3 + ["to_half"]
+    assert shapes(files.fp16) == shapes(files.ultralytics)
+    assert onnx.load(files.fp16).metadata_props == onnx.load(files.ultralytics).metadata_props
+    manifest = Manifest(files.folder)
+    assert list(manifest.entries()[files.fp16.name]["sources"]) == [files.ultralytics.name]
+    assert steps(*copied, recipe=recipe) == ["current"] * 4
+    assert steps(*copied, recipe=Recipe((32, 48), score_threshold=0.2)) == ["current", *MADE[1:]]
+    assert manifest.state(files.fp16) == f"stale: {files.ultralytics.name} has changed since"
+    images = np.random.default_rng(3).random((1, 3, 48, 32), dtype=np.float32)
+    assert steps(*copied, recipe=recipe) == ["current", *MADE[1:], "current"]
+    best = [run(path, images)[0, 0, 4] for path in (files.fp16, files.ultralytics)]
+    assert best[0] == pytest.approx(best[1], abs=0.01)
+    assert files.fp16.stat().st_size < files.ultralytics.stat().st_size
+
+
 def test_safetensors_give_the_same_graph(copied, tmp_path):
     checkpoint, files = copied
     path = tmp_path / "best.safetensors"

@@ -90,7 +90,10 @@ def test_convert_with_every_option(here, tmp_path, monkeypatch):
 
     def convert(checkpoint, out, **given):
         asked.update(given, checkpoint=checkpoint, out=out)
-        return Files.of("best.pt")
+        files = Files(tmp_path, "best")
+        for path in (files.raw, files.end2end, files.ultralytics, files.fp16):
+            path.write_bytes(b"x")
+        return files
 
     monkeypatch.setattr(command, "convert", convert)
     options = [
@@ -106,9 +109,10 @@ def test_convert_with_every_option(here, tmp_path, monkeypatch):
         "640",
         "--dynamic-batch",
         "--force",
+        "--half",
     ]
     assert main(["convert", "best.pt", "--out", str(tmp_path), *options]) == 0
-    assert asked["recipe"] == Recipe((32, 32), 0.5, 0.1, 9, 640.0, True)
+    assert asked["recipe"] == Recipe((32, 32), 0.5, 0.1, 9, 640.0, True, True)
     assert (asked["checkpoint"], asked["out"], asked["force"]) == (Path("best.pt"), tmp_path, True)
 
 

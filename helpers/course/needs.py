@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from helpers.artifacts import LESSONS, Manifest, describe_onnx
+from helpers.convert import Recipe
 from helpers.course.place import is_headless, relative, say
 
 if TYPE_CHECKING:
@@ -15,7 +16,10 @@ if TYPE_CHECKING:
 
 __all__ = ["need", "require"]
 
-KINDS = ("raw", "end2end", "ultralytics")
+# Every kind with the files on the way to it, and what the recipe must ask for besides.
+CHAINS = {"raw": ("raw",), "end2end": ("raw", "end2end"), "ultralytics": ("raw", "end2end", "ultralytics")}
+CHAINS["fp16"] = (*CHAINS["ultralytics"], "fp16")
+RECIPES = {"fp16": Recipe(half=True)}
 
 
 def need(model: CourseModel, kind: str) -> Path:
@@ -23,7 +27,7 @@ def need(model: CourseModel, kind: str) -> Path:
 
     Args:
         model: The lesson's model.
-        kind: `raw`, `end2end` or `ultralytics`.
+        kind: `raw`, `end2end`, `ultralytics` or `fp16`.
 
     Raises:
         ValueError: Another kind.
@@ -39,14 +43,14 @@ def require(model: CourseModel, kind: str, *, tell: bool = False) -> Path:
     """The same without its line of shapes, for exercise checks; `tell` says what is made, and the time.
 
     Raises:
-        ValueError: A kind other than `raw`, `end2end` and `ultralytics`.
+        ValueError: Another kind.
     """
-    if kind not in KINDS:
-        raise ValueError(f"kind: expected {', '.join(KINDS)}, got {kind!r}. Fix: name one of them")
+    if kind not in CHAINS:
+        raise ValueError(f"kind: expected {', '.join(CHAINS)}, got {kind!r}. Fix: name one of them")
     path: Path = getattr(model.files, kind)
-    state = _state(model, KINDS[: KINDS.index(kind) + 1])
+    state = _state(model, CHAINS[kind])
     if state != "current":
-        _make(model, path, state, tell=tell)
+        _make(model, kind, state, tell=tell)
     return path
 
 
@@ -59,13 +63,13 @@ def _state(model: CourseModel, kinds: tuple[str, ...]) -> str:
     return f"stale: {broken} is not current" if broken and states[-1] == "current" else states[-1]
 
 
-def _make(model: CourseModel, path: Path, state: str, *, tell: bool) -> None:
+def _make(model: CourseModel, kind: str, state: str, *, tell: bool) -> None:
     from helpers.convert import convert
 
-    started = time.perf_counter()
+    started, path = time.perf_counter(), getattr(model.files, kind)
     if tell:
         lesson = next(lesson for ending, lesson in LESSONS.items() if path.name.endswith(ending))
         say(f"{path.name} is {state}. Lesson {lesson} makes it; making it now ...")
-    convert(model.checkpoint, model.files.folder.parent)
+    convert(model.checkpoint, model.files.folder.parent, recipe=RECIPES.get(kind, Recipe()))
     if tell:
         say(f"done in {time.perf_counter() - started:.0f} s")

@@ -17,7 +17,7 @@ g (float[1, 3, 8, 8] images) => (float[M, 7] output) {
   output = Reshape(row, shape)
 }
 """
-KINDS = ("raw", "end2end", "ultralytics")
+KINDS = ("raw", "end2end", "ultralytics", "fp16")
 
 
 @pytest.fixture
@@ -34,11 +34,11 @@ def calls(model, monkeypatch):
     """`convert` replaced by one that writes six-line graphs and remembers what it was asked for."""
     asked = []
 
-    def convert(checkpoint, build):
+    def convert(checkpoint, build, *, recipe):
         asked.append((checkpoint, build))
         manifest, source = Manifest(model.files.folder), model.checkpoint
         model.files.folder.mkdir(parents=True, exist_ok=True)
-        for kind in KINDS:
+        for kind in KINDS if recipe.half else KINDS[:-1]:
             path = getattr(model.files, kind)
             onnx.save(onnx.parser.parse_model(GRAPH), path)
             manifest.record(path, call=f"make {kind}", sources=[source])
@@ -94,10 +94,10 @@ def test_new_weights_make_every_file_stale(model, calls, headless, kind):
 
 @pytest.mark.parametrize("broken", KINDS)
 def test_a_file_that_was_changed_by_hand_is_made_again(model, calls, headless, broken):
-    needs.require(model, "ultralytics")
+    needs.require(model, "fp16")
     path = getattr(model.files, broken)
     path.write_bytes(path.read_bytes() + b"\n")
-    needs.require(model, "ultralytics")
+    needs.require(model, "fp16")
     assert len(calls) == 2
 
 
@@ -111,7 +111,13 @@ def test_what_comes_later_does_not_matter(model, calls, headless):
 
 
 @pytest.mark.parametrize(
-    ("kind", "lesson"), [("raw", "02_export"), ("end2end", "02_export"), ("ultralytics", "04_patch")]
+    ("kind", "lesson"),
+    [
+        ("raw", "02_export"),
+        ("end2end", "02_export"),
+        ("ultralytics", "04_patch"),
+        ("fp16", "05_build_engine"),
+    ],
 )
 def test_a_reader_is_told_what_is_missing_and_who_makes_it(model, calls, reader, capsys, kind, lesson):
     path = needs.need(model, kind)
@@ -137,7 +143,7 @@ def test_a_reader_with_current_files_is_not_bothered(model, calls, reader, capsy
 
 @pytest.mark.parametrize("kind", ["", "engine", "RAW"])
 def test_another_kind_is_refused(model, calls, kind):
-    with pytest.raises(ValueError, match="kind: expected raw, end2end, ultralytics, got") as error:
+    with pytest.raises(ValueError, match="kind: expected raw, end2end, ultralytics, fp16, got") as error:
         needs.need(model, kind)
     assert repr(kind) in str(error.value)
     assert not calls
