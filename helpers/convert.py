@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -118,36 +119,44 @@ def convert(
             f"checkpoint: expected a file, got {checkpoint} (none there). Fix: check the path"
         )
 
-    def step(path: Path, source: Path, call: str, make: Callable[[], object]) -> None:
+    for path, source, call, make in _steps(checkpoint, files, recipe, names):
         if not force and manifest.state(path, call=call, sources=[source]) == "current":
             progress(f"{path.name}: current")
-            return
+            continue
         progress(f"{path.name}: {call}")
         make()
         manifest.record(path, call=call, sources=[source])
+    return files
 
-    r = recipe
-    step(
-        files.raw, checkpoint, f"export_onnx(size_wh={r.size_wh}, dynamic_batch={r.dynamic_batch})",
-        lambda: export_checkpoint(checkpoint, files.raw, r),
-    )  # fmt: skip
-    step(
-        files.end2end, files.raw,
-        f"add_nms(iou_threshold={r.iou_threshold}, score_threshold={r.score_threshold}, "
-        f"max_detections={r.max_detections}, class_offset={r.class_offset})",
-        lambda: edit_file(files.raw, files.end2end, lambda model: _with_nms(model, r)),
-    )  # fmt: skip
-    call = f"to_ultralytics(slots={r.max_detections}) + write_metadata"
-    step(
-        files.ultralytics, files.end2end, f"{call}(names={list(names)})" if names else call,
-        lambda: patch_file(files.end2end, files.ultralytics, r, names=names),
-    )  # fmt: skip
+
+Step = tuple[Path, Path, str, Callable[[], object]]  # what is made, from what, the call, what makes it
+
+
+def _steps(checkpoint: Path, files: Files, r: Recipe, names: Sequence[str] | None) -> list[Step]:
+    """Everything that a recipe asks for, in order."""
+    padded = f"to_ultralytics(slots={r.max_detections}) + write_metadata"
+    steps: list[Step] = [
+        (
+            files.raw, checkpoint, f"export_onnx(size_wh={r.size_wh}, dynamic_batch={r.dynamic_batch})",
+            lambda: export_checkpoint(checkpoint, files.raw, r),
+        ),
+        (
+            files.end2end, files.raw,
+            f"add_nms(iou_threshold={r.iou_threshold}, score_threshold={r.score_threshold}, "
+            f"max_detections={r.max_detections}, class_offset={r.class_offset})",
+            lambda: edit_file(files.raw, files.end2end, lambda model: _with_nms(model, r)),
+        ),
+        (
+            files.ultralytics, files.end2end, f"{padded}(names={list(names)})" if names else padded,
+            lambda: patch_file(files.end2end, files.ultralytics, r, names=names),
+        ),
+    ]  # fmt: skip
     if r.half:
         from helpers.patches.half import to_half
 
-        step(files.fp16, files.ultralytics, "to_half()",
-             lambda: edit_file(files.ultralytics, files.fp16, to_half))  # fmt: skip
-    return files
+        make = partial(edit_file, files.ultralytics, files.fp16, to_half)
+        steps.append((files.fp16, files.ultralytics, "to_half()", make))
+    return steps
 
 
 def export_checkpoint(checkpoint: str | Path, path: str | Path, recipe: Recipe | None = None) -> None:
