@@ -8,11 +8,7 @@ Source: Lin et al., "Microsoft COCO: Common Objects in Context", arXiv:1405.0312
 
 from __future__ import annotations
 
-import contextlib
-import importlib.util
-import io
 import json
-import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from helpers.training.datasets import DatasetError
+from helpers.training.evaluator import need_evaluator, run_evaluator
 
 if TYPE_CHECKING:
     from helpers.detections import Detections
@@ -137,8 +134,7 @@ def evaluate_coco(
     """
     from helpers.images import load_image
 
-    if importlib.util.find_spec("faster_coco_eval") is None:  # before the pictures, which take longer
-        raise RuntimeError("faster-coco-eval is not installed. Fix: pip install faster-coco-eval")
+    need_evaluator()  # before the pictures, which take longer
     content = folder.read()
     ids = category_ids(names, content["categories"])
     images = sorted(content["images"], key=lambda each: int(each["id"]))[:limit]
@@ -171,18 +167,7 @@ def _records(image_id: int, found: Detections, ids: list[int]) -> list[dict[str,
 
 def _score(content: dict[str, Any], results: list[dict[str, Any]], image_ids: list[int]) -> dict[str, Any]:
     """COCO's first six figures, by the evaluator."""
-    from faster_coco_eval import COCO, COCOeval_faster
-
-    logging.getLogger("faster_coco_eval").setLevel(logging.WARNING)
-    # The evaluator refuses an empty list; a box outside every picture changes no figure.
-    outside = {"image_id": image_ids[0], "category_id": content["categories"][0]["id"], "score": 0.0}
-    with contextlib.redirect_stdout(io.StringIO()):
-        truth = COCO({"info": {}, **content})
-        found = truth.loadRes(results or [{**outside, "bbox": [-9.0, -9.0, 1.0, 1.0]}])
-        run = COCOeval_faster(truth, found, "bbox", print_function=lambda *_: None)
-        run.params.imgIds = image_ids
-        run.evaluate()
-        run.accumulate()
-        run.summarize()
+    run = run_evaluator(content, results, imgIds=image_ids)
+    run.summarize()
     names = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large")
     return {name: float(value) for name, value in zip(names, run.stats[:6], strict=True)}

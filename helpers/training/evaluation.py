@@ -2,28 +2,31 @@
 
 `AP` is the mean over ten overlaps from 0.50 to 0.95, `AP50` and `AP75` are those at one overlap (Lin et al.,
 "Microsoft COCO", arXiv:1405.0312). Small is under 32x32 pixels of the picture, large is over 96x96.
+`evaluate` runs a detector; `score_detections` scores what has been found already.
 """
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from helpers.detections import Detections, iou_matrix
+from helpers.detections import Detections
+from helpers.training.confusion import ConfusionMatrix, confusion_matrix
+from helpers.training.curves import PrecisionRecall, precision_recall
+from helpers.training.evaluator import match_pairs, tables
+from helpers.training.mistakes import Mistake, find_mistakes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 
-__all__ = ["EvaluationReport", "Labelled", "evaluate"]
+__all__ = ["EvaluationReport", "Labelled", "evaluate", "score_detections"]
 
+AREAS = ("all", "small", "medium", "large")  # the evaluator's order
 Image = npt.NDArray[np.uint8]
 
 
@@ -53,6 +56,9 @@ class EvaluationReport:
         ap_per_class, ap50_per_class: by class name, for the classes that occur.
         precision, recall: at overlap 0.5 and the score threshold asked for, all classes together.
         pictures, objects: what was evaluated.
+        curves: precision against recall at overlap 0.5, by class name, for the classes that occur.
+        class_names: names by class id.
+        truth, found: for each picture its objects, and what the detector found, best score first.
     """
 
     ap: float
@@ -67,6 +73,21 @@ class EvaluationReport:
     recall: float
     pictures: int
     objects: int
+    curves: Mapping[str, PrecisionRecall] = field(default_factory=dict, repr=False)
+    class_names: tuple[str, ...] = field(default=(), repr=False)
+    truth: tuple[Detections, ...] = field(default=(), repr=False)
+    found: tuple[Detections, ...] = field(default=(), repr=False)
+
+    def confusion(self, score_threshold: float = 0.25, iou_threshold: float = 0.5) -> ConfusionMatrix:
+        """Which class was taken for which, what was missed and what was made up."""
+        return confusion_matrix(
+            self.truth, self.found, self.class_names,
+            score_threshold=score_threshold, iou_threshold=iou_threshold,
+        )  # fmt: skip
+
+    def mistakes(self, score_threshold: float = 0.25) -> list[Mistake]:
+        """Every mistake, picture by picture: missed, doubled, confused, loose, background."""
+        return find_mistakes(self.truth, self.found, score_threshold=score_threshold)
 
     def to_table(self) -> str:
         """The figures as lines of text, in per cent."""
@@ -97,7 +118,8 @@ def evaluate(
         score_threshold: for precision and recall.
 
     Raises:
-        ValueError: no pictures.
+        ValueError: no pictures, or a class without a name.
+        RuntimeError: the evaluator is not installed.
 
     >>> from helpers.training.datasets import Sample
     >>> sample = Sample.of(np.zeros((64, 64, 3), np.uint8), [[8, 8, 40, 40]], [0])
@@ -107,102 +129,82 @@ def evaluate(
     """
     if not len(annotations):
         raise ValueError("annotations: expected at least one picture, got none; check the list of pictures")
-    found = [predict(annotation.image_bgr).sorted() for annotation in annotations]
-    truth = [
-        Detections(each.boxes_xyxy, np.ones(len(each.class_ids)), each.class_ids) for each in annotations
-    ]
-    scores = _coco(truth, found, annotations, len(class_names))
-    precision, recall = _rates(truth, [each.above(score_threshold) for each in found])
-    present = sorted({int(index) for each in truth for index in each.class_ids})
-    by_class = {class_names[index]: scores(category=index) for index in present}
+    found, truth = [], []
+    for each in annotations:
+        found.append(predict(each.image_bgr))
+        truth.append(Detections(each.boxes_xyxy, np.ones(len(each.class_ids)), each.class_ids))
+    return score_detections(truth, found, class_names, score_threshold)
+
+
+def score_detections(
+    truth: Sequence[Detections],
+    found: Sequence[Detections],
+    class_names: Sequence[str],
+    score_threshold: float = 0.25,
+) -> EvaluationReport:
+    """Score what a detector has found.
+
+    Args:
+        truth: for each picture its objects; their scores are not looked at.
+        found: for each picture the detections, down to low scores.
+        class_names: names by class id.
+        score_threshold: for precision and recall.
+
+    Raises:
+        ValueError: no pictures, another number of pictures, or a class without a name.
+        RuntimeError: the evaluator is not installed.
+
+    >>> cell = Detections([[8, 8, 40, 40]], [0.9], [0])
+    >>> round(score_detections([cell], [cell], ["cell"]).ap50, 6)
+    1.0
+    """
+    _check(truth, found, class_names)
+    truth, found = tuple(truth), tuple(each.sorted() for each in found)
+    precision, recall = _rates(truth, found, score_threshold)
+    ids = sorted({int(index) for each in truth for index in each.class_ids})
+    present = {class_names[index]: index for index in ids}
+    run = tables(truth, found, len(class_names))
+    mean = _Means(run.eval["precision"])
     return EvaluationReport(
-        ap=scores(), ap50=scores(iou=0.5), ap75=scores(iou=0.75),
-        ap_small=scores(area="small"), ap_medium=scores(area="medium"), ap_large=scores(area="large"),
-        ap_per_class=by_class,
-        ap50_per_class={class_names[index]: scores(category=index, iou=0.5) for index in present},
+        ap=mean(), ap50=mean(iou=0.5), ap75=mean(iou=0.75),
+        ap_small=mean(area="small"), ap_medium=mean(area="medium"), ap_large=mean(area="large"),
+        ap_per_class={name: mean(index) for name, index in present.items()},
+        ap50_per_class={name: mean(index, iou=0.5) for name, index in present.items()},
         precision=precision, recall=recall, pictures=len(truth), objects=sum(len(each) for each in truth),
+        curves={name: precision_recall(run, index, name) for name, index in present.items()},
+        class_names=tuple(class_names), truth=truth, found=found,
     )  # fmt: skip
 
 
-def _coco(
-    truth: Sequence[Detections],
-    found: Sequence[Detections],
-    annotations: Sequence[Labelled],
-    class_count: int,
-) -> Callable[..., float]:
-    """Evaluate; returns a function that reads one mean from the evaluator's table of precisions."""
-    from faster_coco_eval import COCO, COCOeval_faster
+def _check(truth: Sequence[Detections], found: Sequence[Detections], class_names: Sequence[str]) -> None:
+    if not len(truth) or len(truth) != len(found):
+        message = f"truth, found: expected one value a picture in both, got {len(truth)} and {len(found)}"
+        raise ValueError(f"{message}; pass the same pictures, at least one")
+    highest = max((int(each.class_ids.max()) for each in (*truth, *found) if len(each)), default=-1)
+    if highest >= len(class_names):
+        message = f"class_names: expected a name for class {highest}, got {len(class_names)} names"
+        raise ValueError(f"{message}; pass the names that the model or the data set was made with")
 
-    images = [
-        {"id": number, "height": each.image_bgr.shape[0], "width": each.image_bgr.shape[1]}
-        for number, each in enumerate(annotations)
-    ]
-    labels = [{**row, "iscrowd": 0, "id": number} for number, row in enumerate(_rows(truth), start=1)]
-    categories = [{"id": index, "name": str(index)} for index in range(class_count)]
-    results = _rows(found)
-    logging.getLogger("faster_coco_eval").setLevel(logging.WARNING)
-    with contextlib.redirect_stdout(io.StringIO()):
-        ground = COCO({"images": images, "annotations": labels, "categories": categories, "info": {}})
-        # The evaluator refuses an empty list of results; a box outside every picture changes no precision.
-        nothing = [
-            {"image_id": 0, "category_id": 0, "bbox": [-9.0, -9.0, 1.0, 1.0], "score": 0.0, "area": 1.0}
-        ]
-        run = COCOeval_faster(ground, ground.loadRes(results or nothing), "bbox", print_function=_quiet)
-        run.params.maxDets = [1, 10, 300]
-        run.evaluate()
-        run.accumulate()
-    table: npt.NDArray[np.float64] = run.eval["precision"]  # [overlaps, recalls, classes, areas, limits]
-    areas = {"all": 0, "small": 1, "medium": 2, "large": 3}
 
-    def mean(category: int | None = None, iou: float | None = None, area: str = "all") -> float:
-        overlaps = (
-            slice(None) if iou is None else slice(round((iou - 0.5) / 0.05), round((iou - 0.5) / 0.05) + 1)
-        )
-        classes = slice(None) if category is None else slice(category, category + 1)
-        values = table[overlaps, :, classes, areas[area], -1]
+@dataclass(frozen=True)
+class _Means:
+    """Means over parts of the evaluator's `[overlaps, recalls, classes, areas, limits]`; -1 is empty."""
+
+    precision: npt.NDArray[np.float64]
+
+    def __call__(self, category: int | None = None, *, iou: float | None = None, area: str = "all") -> float:
+        overlap = slice(None) if iou is None else round((iou - 0.5) / 0.05)
+        classes = slice(None) if category is None else category
+        values = self.precision[overlap, ..., AREAS.index(area), -1][..., classes]
         values = values[values > -1]
         return float(values.mean()) if values.size else math.nan
 
-    return mean
 
-
-def _quiet(*_: object) -> None:
-    """Swallow the evaluator's messages."""
-
-
-def _rows(pictures: Sequence[Detections]) -> list[dict[str, Any]]:
-    """Detections as the evaluator's records."""
-    rows = []
-    for number, each in enumerate(pictures):
-        for (x0, y0, x1, y1), score, class_id in zip(
-            each.boxes_xyxy.tolist(), each.scores.tolist(), each.class_ids.tolist(), strict=True
-        ):
-            box = [x0, y0, x1 - x0, y1 - y0]
-            rows.append(
-                {
-                    "image_id": number,
-                    "category_id": class_id,
-                    "bbox": box,
-                    "score": score,
-                    "area": box[2] * box[3],
-                }
-            )
-    return rows
-
-
-def _rates(truth: Sequence[Detections], found: Sequence[Detections]) -> tuple[float, float]:
-    """Precision and recall at overlap 0.5; the best-scored detection takes its best free object."""
-    hits = 0
-    for expected, seen in zip(truth, found, strict=True):
-        iou = iou_matrix(seen.boxes_xyxy, expected.boxes_xyxy)
-        iou *= seen.class_ids[:, None] == expected.class_ids[None, :]
-        for row in iou if len(expected) else ():
-            best = int(row.argmax())
-            if row[best] >= 0.5:
-                hits += 1
-                iou[:, best] = 0
-    seen_count, expected_count = (sum(len(each) for each in group) for group in (found, truth))
-    return (
-        hits / seen_count if seen_count else math.nan,
-        hits / expected_count if expected_count else math.nan,
-    )
+def _rates(
+    truth: Sequence[Detections], found: Sequence[Detections], score_threshold: float
+) -> tuple[float, float]:
+    """Precision and recall at overlap 0.5, of what scores above the threshold."""
+    kept = [each.above(score_threshold) for each in found]
+    hits = sum(len(pairs) for pairs in match_pairs(truth, kept))
+    seen, expected = (sum(len(each) for each in group) for group in (kept, truth))
+    return hits / seen if seen else math.nan, hits / expected if expected else math.nan

@@ -9,7 +9,7 @@ import pytest
 
 from helpers.detections import Detections
 from helpers.training.datasets import Sample
-from helpers.training.evaluation import evaluate
+from helpers.training.evaluation import evaluate, score_detections
 
 pytest.importorskip("faster_coco_eval")
 NAMES = ("RBC", "WBC")
@@ -90,6 +90,89 @@ def test_a_second_box_on_one_object_is_a_miss() -> None:
     found = Detections([[0, 0, 40, 40], [0, 0, 40, 39]], [0.9, 0.8], [0, 0])
     report = evaluate(lambda _: found, [sample([[0, 0, 40, 40]], [0])], NAMES)
     assert (report.precision, report.recall) == (0.5, 1.0)
+
+
+def test_average_precision_worked_out_on_paper() -> None:
+    """Lesson 08's example: 3 objects, 4 detections, by falling score right, wrong, right, wrong.
+
+    | score | right | found of 3 | precision            |
+    |-------|-------|------------|----------------------|
+    | 0.9   | yes   | 1          | 1/1                  |
+    | 0.8   | no    | 1          | 1/2                  |
+    | 0.6   | yes   | 2          | 2/3                  |
+    | 0.4   | no    | 2          | 2/4                  |
+
+    Lifted to the best precision at that recall or beyond: 1 up to recall 1/3, 2/3 up to recall 2/3, then 0.
+    The 101 recalls 0, 0.01 ... 1: 0 to 0.33 are 34, 0.34 to 0.66 are 33, the other 34 are not reached.
+    So AP50 = (34 * 1 + 33 * 2/3 + 34 * 0) / 101 = 56/101 = 0.5545.
+    The first box overlaps its object by 1, the third by 0.8 (32 of 40 columns): it is right at 0.50 to 0.80,
+    seven of the ten overlaps. At the other three only the first counts: 34/101.
+    So AP = (7 * 56 + 3 * 34) / 1010 = 494/1010.
+    """
+    objects = Detections([[0, 0, 40, 40], [60, 0, 100, 40], [0, 60, 40, 100]], [1, 1, 1], [0, 0, 0])
+    boxes = [[0, 0, 40, 40], [2, 0, 42, 40], [60, 0, 92, 40], [70, 70, 110, 110]]
+    found = Detections(boxes, [0.9, 0.8, 0.6, 0.4], [0, 0, 0, 0])
+    report = score_detections([objects], [found], NAMES, score_threshold=0.5)
+    assert report.ap50 == pytest.approx(56 / 101, abs=1e-9)
+    assert report.ap75 == pytest.approx(56 / 101, abs=1e-9)
+    assert report.ap == pytest.approx(494 / 1010, abs=1e-9)
+    assert (report.precision, report.recall) == pytest.approx((2 / 3, 2 / 3))
+    assert report.curves["RBC"].ap == pytest.approx(56 / 101, abs=1e-9)
+
+
+def test_sizes() -> None:
+    """Under 32x32 is small, over 96x96 large; 20x20 is found, 40x40 is not, 100x100 is."""
+    boxes = [[0, 0, 20, 20], [30, 0, 70, 40], [0, 100, 100, 200]]
+    report = score_detections(
+        [Detections(boxes, [1, 1, 1], [0, 0, 0])], [Detections(boxes[::2], [0.9, 0.8], [0, 0])], NAMES
+    )
+    assert [report.ap_small, report.ap_medium, report.ap_large] == pytest.approx([1, 0, 1], abs=1e-9)
+
+
+def test_classes_apart() -> None:
+    """The mean is over the classes that occur; each has its own figure, at the overlap asked for."""
+    truth = Detections([[0, 0, 40, 40], [50, 50, 90, 90]], [1, 1], [0, 2])
+    found = Detections([[0, 0, 40, 40], [50, 50, 82, 90]], [0.9, 0.9], [0, 2])
+    report = score_detections([truth], [found], ["a", "b", "c"])
+    assert dict(report.ap_per_class) == pytest.approx({"a": 1.0, "c": 0.7}, abs=1e-9)
+    assert dict(report.ap50_per_class) == pytest.approx({"a": 1.0, "c": 1.0}, abs=1e-9)
+    assert report.ap == pytest.approx(0.85, abs=1e-9)
+    assert list(report.curves) == ["a", "c"]
+
+
+@pytest.mark.parametrize(
+    ("truth", "found", "names", "words"),
+    [
+        ([], [], NAMES, "one value a picture"),
+        ([Detections.empty()], [], NAMES, "got 1 and 0"),
+        ([Detections([[0, 0, 9, 9]], [1], [2])], [Detections.empty()], NAMES, "a name for class 2, got 2"),
+        ([Detections.empty()], [Detections([[0, 0, 9, 9]], [1], [7])], NAMES, "a name for class 7"),
+    ],
+)
+def test_refused(
+    truth: list[Detections], found: list[Detections], names: tuple[str, ...], words: str
+) -> None:
+    with pytest.raises(ValueError, match=words):
+        score_detections(truth, found, names)
+
+
+def test_the_report_keeps_what_it_was_made_of() -> None:
+    truth = Detections([[0, 0, 40, 40]], [1], [0])
+    found = Detections([[0, 0, 40, 40], [0, 0, 40, 39]], [0.3, 0.9], [1, 0])
+    report = score_detections([truth], [found], NAMES)
+    assert report.found[0].scores.tolist() == pytest.approx([0.9, 0.3])
+    assert report.confusion().counts.tolist() == [[1, 0, 0], [0, 0, 0], [0, 1, 0]]
+    assert report.confusion(0.5).counts.sum() == 1
+    assert [each.kind for each in report.mistakes()] == ["confused"]
+    assert report.mistakes(0.5) == []
+    assert "found" not in repr(report)
+
+
+def test_precision_counts_what_scores_above_the_threshold() -> None:
+    truth = Detections([[0, 0, 40, 40]], [1], [0])
+    found = Detections([[0, 0, 40, 40], [50, 50, 90, 90]], [0.9, 0.25], [0, 0])
+    assert score_detections([truth], [found], NAMES, 0.25).precision == 1.0
+    assert score_detections([truth], [found], NAMES, 0.2).precision == 0.5
 
 
 def test_says_nothing(capfd: pytest.CaptureFixture[str]) -> None:
