@@ -134,6 +134,10 @@ Step = tuple[Path, Path, str, Callable[[], object]]  # what is made, from what, 
 
 def _steps(checkpoint: Path, files: Files, r: Recipe, names: Sequence[str] | None) -> list[Step]:
     """Everything that a recipe asks for, in order."""
+    suppressed = (
+        f"add_nms(iou_threshold={r.iou_threshold}, score_threshold={r.score_threshold}, "
+        f"max_detections={r.max_detections}, class_offset={r.class_offset})"
+    )
     padded = f"to_ultralytics(slots={r.max_detections}) + write_metadata"
     steps: list[Step] = [
         (
@@ -141,9 +145,7 @@ def _steps(checkpoint: Path, files: Files, r: Recipe, names: Sequence[str] | Non
             lambda: export_checkpoint(checkpoint, files.raw, r),
         ),
         (
-            files.end2end, files.raw,
-            f"add_nms(iou_threshold={r.iou_threshold}, score_threshold={r.score_threshold}, "
-            f"max_detections={r.max_detections}, class_offset={r.class_offset})",
+            files.end2end, files.raw, suppressed,
             lambda: edit_file(files.raw, files.end2end, lambda model: _with_nms(model, r)),
         ),
         (
