@@ -1,4 +1,4 @@
-"""Pictures in, `Detections` out: one interface over a finished ONNX graph, run by ONNX Runtime.
+"""Pictures in, `Detections` out: one interface over ONNX Runtime and TensorRT.
 
 Two output forms are understood: `[M, 7]` of the end-to-end graph (batch, x0, y0, x1, y1, class, score) and
 `[B, S, 6]` of the patched graph (x0, y0, x1, y1, score, class; rows of zeros are padding).
@@ -49,22 +49,24 @@ class PictureResult:
 
 
 class Detector:
-    """A finished ONNX graph, ready to look at pictures.
+    """A finished ONNX graph, or an engine built from one, ready to look at pictures.
 
     Args:
-        path: the `.onnx` file, or the bytes of one.
+        path: the `.onnx` file, or the bytes of one; or a TensorRT `.engine`, which needs an NVIDIA GPU.
         providers: "cpu", "cuda", a list of ONNX Runtime providers, or None: CUDA where it works, else the CPU
             (always the CPU where `YOLOV7_HEADLESS` or `CI` is set).
         score_threshold: boxes must score more than this. It can only sharpen the threshold inside the graph.
         threads: of ONNX Runtime within one operator; 0 lets it choose.
+        trust: load an engine that was not built here; loading one runs code that is in it.
 
     Raises:
-        DetectorError: the file is no ONNX graph of a finished detector, or "cuda" does not work here.
+        DetectorError: the file is no ONNX graph of a finished detector, "cuda" does not work here, or an engine
+            is not known, of another TensorRT, or without a GPU.
 
     Attributes:
         names: class names from the file's metadata; empty where it has none.
         size_wh: width and height of the network's input, pixels.
-        provider: the ONNX Runtime provider in use.
+        provider: the ONNX Runtime provider in use, or "TensorRT".
     """
 
     def __init__(
@@ -74,11 +76,12 @@ class Detector:
         providers: str | Sequence[str] | None = None,
         score_threshold: float = 0.0,
         threads: int = 0,
+        trust: bool = False,
     ) -> None:
         self.path = None if isinstance(path, bytes) else Path(path)
         self.score_threshold = score_threshold
         self._label = str(self.path or "model bytes")
-        self._session = open_session(path, providers=providers, threads=threads)
+        self._session = open_session(path, providers=providers, threads=threads, trust=trust)
         self.provider: str = self._session.get_providers()[0]
         self.metadata = read_metadata(self._session)
         names = self.metadata.get("names", ())

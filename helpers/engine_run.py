@@ -67,7 +67,10 @@ class Engine:
     Attributes:
         names: Class names, from the header.
         size_wh: Width and height of the input, in pixels.
+        smallest_batch: The fewest pictures in one call.
         largest_batch: The most pictures in one call.
+        dynamic: Whether anything between is fine, too.
+        rows_shape: Of one picture's rows: slots and columns.
 
     Raises:
         EngineError: Not built here and not trusted, no GPU, another TensorRT, platform or GPU, or cut off.
@@ -75,7 +78,10 @@ class Engine:
 
     names: tuple[str, ...]
     size_wh: tuple[int, int]
+    smallest_batch: int
     largest_batch: int
+    dynamic: bool
+    rows_shape: tuple[int, ...]
 
     def __init__(self, path: str | Path, *, trust: bool = False) -> None:
         self.path = Path(path)
@@ -108,7 +114,7 @@ class Engine:
         context: trt.IExecutionContext = self._context
         images, rows = self._images[:count], self._rows[:count]
         self._cuda.upload(np.require(images_nchw, requirements=["C", "W"]), images)
-        if self._dynamic:
+        if self.dynamic:
             self._done(context.set_input_shape(self._input, _dims(tuple(images.shape))), "set_input_shape")
         self._done(context.execute_async_v3(self._cuda.stream), "execute_async_v3")
         return self._cuda.download(rows)
@@ -136,13 +142,15 @@ class Engine:
             )
         (self._input,), (output,) = inputs, outputs
         shape, out = shape_of(engine.get_tensor_shape(self._input)), shape_of(engine.get_tensor_shape(output))
-        self._dynamic = shape[0] < 0
-        most = shape_of(engine.get_tensor_profile_shape(self._input, 0)[2]) if self._dynamic else shape
+        self.dynamic = shape[0] < 0
+        profile = engine.get_tensor_profile_shape(self._input, 0) if self.dynamic else []
+        fewest, _, most = [shape_of(dims) for dims in profile] or [shape] * 3
         context = engine.create_execution_context()
         if context is None:
             raise EngineError(f"{self.path}: TensorRT made no context. Fix: free GPU memory")
         self._engine, self._context = engine, context
-        self.largest_batch, self.size_wh, self._shape = most[0], (most[3], most[2]), most
+        self.smallest_batch, self.largest_batch, self.rows_shape = fewest[0], most[0], out[1:]
+        self.size_wh, self._shape = (most[3], most[2]), most
         self._images, self._rows = self._cuda.buffer(most), self._cuda.buffer((most[0], *out[1:]))
         for name, buffer in ((self._input, self._images), (output, self._rows)):
             self._done(context.set_tensor_address(name, buffer.data_ptr()), f"set_tensor_address {name}")
@@ -173,15 +181,12 @@ class Engine:
 
     def _check_images(self, images_nchw: npt.NDArray[np.float32]) -> int:
         count, found = len(images_nchw), (images_nchw.shape, images_nchw.dtype)
-        fits = count >= 1 if self._dynamic else count == self.largest_batch
-        if (
-            images_nchw.dtype != np.float32
-            or images_nchw.shape[1:] != self._shape[1:]
-            or not (fits and count <= self.largest_batch)
-        ):
+        fits = max(1, self.smallest_batch) <= count <= self.largest_batch
+        if images_nchw.dtype != np.float32 or images_nchw.shape[1:] != self._shape[1:] or not fits:
+            fewer = f" or fewer, down to {self.smallest_batch}" if self.dynamic else ""
             raise EngineError(
-                f"images_nchw: expected float32 {list(self._shape)}{' or fewer' if self._dynamic else ''}, "
-                f"got {found[1]} {list(found[0])}. Fix: letterbox to {self.size_wh}"
+                f"images_nchw: expected float32 {list(self._shape)}{fewer}, got {found[1]} "
+                f"{list(found[0])}. Fix: letterbox to {self.size_wh}"
             )
         return count
 

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     import onnxruntime
 
+    from helpers.engine_session import EngineSession
+
 __all__ = ["DetectorError", "open_session", "read_metadata"]
 
 CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
@@ -23,24 +25,34 @@ class DetectorError(ValueError):
 
 
 def open_session(
-    path: str | Path | bytes, *, providers: str | Sequence[str] | None = None, threads: int = 0
-) -> onnxruntime.InferenceSession:
-    """An ONNX Runtime session on a file or on the bytes of one.
+    path: str | Path | bytes,
+    *,
+    providers: str | Sequence[str] | None = None,
+    threads: int = 0,
+    trust: bool = False,
+) -> onnxruntime.InferenceSession | EngineSession:
+    """An ONNX Runtime session on a file or on the bytes of one; a TensorRT engine behaves like one.
 
     Args:
-        path: the `.onnx` file, or its bytes.
+        path: the `.onnx` file, or its bytes; or a `.engine`.
         providers: "cpu", "cuda", a list of ONNX Runtime providers, or None: CUDA where it works, else the CPU
             (always the CPU where `YOLOV7_HEADLESS` or `CI` is set).
         threads: within one operator; 0 lets ONNX Runtime choose.
+        trust: load an engine that was not built here; loading one runs code that is in it.
 
     Raises:
-        DetectorError: no ONNX graph, or the provider that was asked for does not work here.
+        DetectorError: no ONNX graph, an engine that must not or cannot be loaded, or the provider that was
+            asked for does not work here.
     """
+    if not isinstance(path, bytes):
+        from helpers.engine_session import EngineSession, looks_like_engine
+
+        if looks_like_engine(path):
+            return EngineSession(path, providers=providers, trust=trust)
+        _refuse_other_files(Path(path))
     import onnxruntime
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
-    if not isinstance(path, bytes):
-        _refuse_other_files(Path(path))
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
@@ -96,8 +108,6 @@ def _refuse_other_files(path: Path) -> None:
         found = "an empty file"
     elif head[:4] == b"PK\x03\x04":
         found = "a zip, maybe a PyTorch checkpoint; export it first: python -m helpers export"
-    elif head[4:5] == b"{" or head[:4] in (b"ftrt", b"ptrt"):
-        found = "a TensorRT engine; this detector runs the .onnx file that it was built from"
     elif head[8:9] == b"{":
         found = "a safetensors checkpoint; export it first: python -m helpers export"
     elif all(byte >= 0x20 or byte in b"\t\n\r" for byte in head):
@@ -106,7 +116,7 @@ def _refuse_other_files(path: Path) -> None:
         raise DetectorError(f"{path}: expected an ONNX file, got {found}")
 
 
-def read_metadata(session: onnxruntime.InferenceSession) -> dict[str, Any]:
+def read_metadata(session: onnxruntime.InferenceSession | EngineSession) -> dict[str, Any]:
     """The file's metadata; the values that are Python literals (names, imgsz, args) are read as such."""
     values: dict[str, Any] = dict(session.get_modelmeta().custom_metadata_map)
     for key in values.keys() & set(LITERALS):
