@@ -60,8 +60,8 @@ class Detector:
         trust: load an engine that was not built here; loading one runs code that is in it.
 
     Raises:
-        DetectorError: the file is no ONNX graph of a finished detector, "cuda" does not work here, or an engine
-            is not known, of another TensorRT, or without a GPU.
+        DetectorError: the file is no ONNX graph of a finished detector, "cuda" does not work here, or an
+            engine is not known, of another TensorRT, or without a GPU.
 
     Attributes:
         names: class names from the file's metadata; empty where it has none.
