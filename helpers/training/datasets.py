@@ -1,143 +1,161 @@
-"""Labelled pictures: reading Pascal VOC folders (BCCD is one) and holding them in memory.
+"""A reader's own data: a folder in YOLO, COCO or Pascal VOC form, checked before training.
 
-A picture with its boxes is a `Sample`; everything in `helpers.training` takes and gives samples. Boxes are
-corners in the picture's own pixels, `boxes_xyxy[n, 4]`, class ids count from zero.
+`open_dataset` finds the form, reads labels and pictures' headers, and reports every flaw with its file and
+line. Then stop (`require_clean`) or go on without what is wrong (`fixed`). Nothing is written to the folder.
 """
 
 from __future__ import annotations
 
 import os
-import xml.etree.ElementTree as ET
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
-import cv2
 import numpy as np
-import numpy.typing as npt
 
-CELL_NAMES: tuple[str, ...] = ("RBC", "WBC", "Platelets")
-"""Class order of the bundled model `blood-cells`."""
+from helpers.table import Table
+from helpers.training.dataset_check import Progress, check
+from helpers.training.dataset_form import Form, list_folder
+from helpers.training.dataset_split import hold_out
+from helpers.training.dataset_voc import read_voc
+from helpers.training.dataset_write import write_dataset
+from helpers.training.flaws import DatasetError, Flaw, count_by_kind, refusal
+from helpers.training.samples import CELL_NAMES, Annotation, Sample, Samples
 
-_CORNERS = ("xmin", "ymin", "xmax", "ymax")
-
-
-class DatasetError(ValueError):
-    """A data set that cannot be read: the message names the file, what was found and the cure."""
+__all__ = [
+    "CELL_NAMES",
+    "Annotation",
+    "Dataset",
+    "DatasetError",
+    "Flaw",
+    "Sample",
+    "Samples",
+    "bccd_folder",
+    "flaws_of",
+    "open_dataset",
+    "read_voc",
+    "write_dataset",
+]
 
 
 @dataclass(frozen=True)
-class Sample:
-    """A picture with its labelled boxes.
+class Dataset:
+    """A folder of labelled pictures.
 
     Attributes:
-        image_bgr: `uint8[H, W, 3]`.
-        boxes_xyxy: `float32[n, 4]`, left, top, right, bottom in pixels.
-        class_ids: `int64[n]`.
-
-    >>> import numpy as np
-    >>> sample = Sample.of(np.zeros((48, 64, 3), np.uint8), [[1, 2, 30, 40]], [0])
-    >>> sample.size_wh, len(sample)
-    ((64, 48), 1)
+        form: `yolo`, `coco` or `voc`.
+        names: class names in the order of the ids.
+        splits: `train`, `val` and perhaps `test`: the pictures that can be read, with boxes as written.
+        flaws: everything that is wrong, by file and line; empty after `fixed()`.
+        notes: what is no flaw but good to know: a split that was made, crowd regions left out.
+        folder: where it lies.
+        mended: what `fixed()` has fixed.
     """
 
-    image_bgr: npt.NDArray[np.uint8]
-    boxes_xyxy: npt.NDArray[np.float32]
-    class_ids: npt.NDArray[np.int64]
+    form: Form
+    names: tuple[str, ...]
+    splits: dict[str, tuple[Annotation, ...]]
+    flaws: tuple[Flaw, ...]
+    notes: tuple[str, ...] = ()
+    folder: Path = Path()
+    mended: tuple[Flaw, ...] = ()
+    _fixed: dict[str, tuple[Annotation, ...]] = field(default_factory=dict, repr=False)
 
-    def __post_init__(self) -> None:
-        """Refuse arrays whose shapes do not belong together."""
-        shapes = (self.image_bgr.shape, self.boxes_xyxy.shape, self.class_ids.shape)
-        count = len(self.class_ids)
-        if self.image_bgr.ndim != 3 or shapes[0][2] != 3 or shapes[1:] != ((count, 4), (count,)):
-            raise ValueError(
-                f"Sample: expected image_bgr[H, W, 3], boxes_xyxy[n, 4], class_ids[n]; got shapes {shapes}"
-            )
-
-    @classmethod
-    def of(
-        cls, image_bgr: npt.NDArray[np.uint8], boxes_xyxy: npt.ArrayLike, class_ids: npt.ArrayLike
-    ) -> Sample:
-        """Build a sample from anything array-like, an empty list of boxes included."""
-        boxes = np.asarray(boxes_xyxy, np.float32).reshape(-1, 4)
-        return cls(image_bgr, boxes, np.asarray(class_ids, np.int64).reshape(-1))
-
-    @property
-    def size_wh(self) -> tuple[int, int]:
-        """Width and height of the picture in pixels."""
-        return self.image_bgr.shape[1], self.image_bgr.shape[0]
-
-    def __len__(self) -> int:
-        """Number of boxes."""
-        return len(self.class_ids)
-
-
-@dataclass(frozen=True)
-class Flaw:
-    """A label that was dropped: in which file, and why."""
-
-    path: Path
-    reason: str
-
-
-@dataclass(frozen=True)
-class Annotation:
-    """The labels of one picture, before the picture itself is read.
-
-    Attributes:
-        path: the picture.
-        boxes_xyxy: `float32[n, 4]` in pixels, inside the picture.
-        class_ids: `int64[n]`.
-        flaws: labels of the file that were dropped.
-    """
-
-    path: Path
-    boxes_xyxy: npt.NDArray[np.float32]
-    class_ids: npt.NDArray[np.int64]
-    flaws: tuple[Flaw, ...] = ()
-
-    def load(self) -> Sample:
-        """Read the picture from the disk.
+    def require_clean(self) -> Dataset:
+        """The data set itself, if nothing is wrong with it.
 
         Raises:
-            DatasetError: the picture is missing or cannot be decoded.
+            DatasetError: something is: how much of each kind, and the first ten flaws with file and line.
         """
-        image_bgr = cv2.imread(str(self.path), cv2.IMREAD_COLOR) if self.path.is_file() else None
-        if image_bgr is None:
-            raise DatasetError(
-                f"picture {self.path}: expected a readable image, found none; fetch the data set again"
-            )
-        return Sample.of(image_bgr.astype(np.uint8, copy=False), self.boxes_xyxy, self.class_ids)
-
-
-class Samples(Sequence[Sample]):
-    """Samples of a list of annotations, each picture decoded once and kept in memory.
-
-    BCCD's 292 pictures of 640x480 take 270 MB. `preload()` decodes all of them before training, so
-    that forked workers share the memory.
-    """
-
-    def __init__(self, annotations: Sequence[Annotation]) -> None:
-        """Remember the annotations; nothing is read yet."""
-        self.annotations = tuple(annotations)
-        self._loaded: dict[int, Sample] = {}
-
-    def __len__(self) -> int:
-        """Number of pictures."""
-        return len(self.annotations)
-
-    def __getitem__(self, index: int) -> Sample:  # type: ignore[override]
-        """The sample at `index`, read at the first request."""
-        position = range(len(self))[index]
-        if position not in self._loaded:
-            self._loaded[position] = self.annotations[position].load()
-        return self._loaded[position]
-
-    def preload(self) -> Samples:
-        """Decode every picture now, and return the samples themselves."""
-        for index in range(len(self)):
-            self[index]
+        if self.flaws:
+            raise refusal(self.folder, self.flaws)
         return self
+
+    def fixed(self) -> Dataset:
+        """The data set without what is wrong: each flaw's `fix` is done, and listed in `mended`.
+
+        Raises:
+            DatasetError: no picture is left to train on, or none to validate on.
+        """
+        splits = self._fixed if self.flaws else self.splits
+        empty = [split for split in ("train", "val") if not splits.get(split)]
+        if empty:
+            raise DatasetError(
+                f"data set {self.folder}: expected pictures in train and val, none is left in {empty[0]}; "
+                f"mend the files first: {count_by_kind(self.flaws)}"
+            )
+        return replace(self, splits=splits, flaws=(), mended=self.flaws or self.mended)
+
+    def samples(self, split: str) -> Samples:
+        """The samples of a split, each read at the first request.
+
+        Raises:
+            DatasetError: there is no such split.
+        """
+        if split not in self.splits:
+            raise DatasetError(f"split: expected one of {', '.join(self.splits)}, got {split!r}")
+        return Samples(self.splits[split])
+
+    def counts(self) -> Table:
+        """Boxes of each class, and pictures, by split."""
+        rows: list[tuple[object, ...]] = []
+        per_split = [
+            np.bincount(_class_ids(annotations), minlength=len(self.names))
+            for annotations in self.splits.values()
+        ]
+        for class_id, name in enumerate(self.names):
+            rows.append((name, *(int(counts[class_id]) for counts in per_split)))
+        rows.append(("all boxes", *(int(counts.sum()) for counts in per_split)))
+        rows.append(("pictures", *map(len, self.splits.values())))
+        bare = (sum(not len(each.class_ids) for each in split) for split in self.splits.values())
+        rows.append(("of them without boxes", *bare))
+        return Table(("class", *self.splits), tuple(rows))
+
+
+def _class_ids(annotations: Sequence[Annotation]) -> Any:
+    return np.concatenate([np.zeros(0, np.int64), *(each.class_ids for each in annotations)])
+
+
+def open_dataset(
+    folder: Path | str,
+    *,
+    form: Form | None = None,
+    names: Sequence[str] | None = None,
+    decode: bool = False,
+    progress: Progress = iter,
+) -> Dataset:
+    """Open and check a folder of labelled pictures; nothing is changed in it.
+
+    Args:
+        folder: the folder, or the YAML file in it that describes it.
+        form: `yolo`, `coco` or `voc`, where the folder has several.
+        names: class names in the order of the ids, instead of the folder's own.
+        decode: decode every picture to be sure that it is whole; otherwise header and end are looked at.
+        progress: wraps the list of pictures; `tqdm` is one.
+
+    Returns:
+        The data set with `train` and `val`; where the folder has no such split, a fifth of the pictures is
+        held out, the same ones every time.
+
+    Raises:
+        DatasetError: the folder has no known form, or a file that describes it cannot be read.
+
+    >>> import tempfile
+    >>> from helpers.training.smears import draw_smear
+    >>> folder = Path(tempfile.mkdtemp(), "cells")
+    >>> samples = {"train": [draw_smear(1, (64, 48), cells=2)], "val": [draw_smear(2, (64, 48), cells=1)]}
+    >>> dataset = open_dataset(write_dataset(samples, folder, "coco", names=CELL_NAMES))
+    >>> dataset.form, dataset.names, len(dataset.splits["train"]), len(dataset.flaws)
+    ('coco', ('RBC', 'WBC', 'Platelets'), 1, 0)
+    """
+    typed = Path(folder).expanduser()
+    found, listing = list_folder(Path(os.path.abspath(typed)), form, names)  # noqa: PTH100 - links stay
+    if not any(listing.splits.values()):
+        raise DatasetError(f"{typed}: expected pictures, found none ({found} form); {listing.flaws[:3]}")
+    hold_out(listing)
+    written, fixed, flaws = check(listing, decode=decode, progress=progress)
+    return Dataset(found, listing.names, written, flaws, tuple(listing.notes), typed, (), fixed)
 
 
 def bccd_folder() -> Path | None:
@@ -155,82 +173,6 @@ def bccd_folder() -> Path | None:
     return folder
 
 
-def read_voc(
-    folder: Path | str, list_file: Path | str, class_names: Sequence[str] = CELL_NAMES
-) -> list[Annotation]:
-    """Read the Pascal VOC labels of the pictures that a list names.
-
-    Boxes are clipped to the picture. A box without area is dropped and reported in `Annotation.flaws`.
-
-    Args:
-        folder: data set with `Annotations/*.xml` and `JPEGImages/*`.
-        list_file: text file with one picture name per line, relative to `folder` or absolute: `train.txt`.
-        class_names: names in the order of the class ids.
-
-    Returns:
-        One annotation per line of the list, in its order.
-
-    Raises:
-        DatasetError: a file is missing or broken, or names an unknown class.
-
-    Source: the Pascal VOC development kit's annotation format.
-    """
-    root = Path(folder)
-    listed = root / list_file
-    if not listed.is_file():
-        raise DatasetError(f"list_file: expected a text file of picture names, found none at {listed}")
-    names = [line.strip() for line in listed.read_text(encoding="utf-8").splitlines() if line.strip()]
-    return [_read_annotation(root, name, class_names) for name in names]
-
-
 def flaws_of(annotations: Sequence[Annotation]) -> list[Flaw]:
     """All flaws of a list of annotations, in order."""
     return [flaw for annotation in annotations for flaw in annotation.flaws]
-
-
-def _read_annotation(root: Path, name: str, class_names: Sequence[str]) -> Annotation:
-    """Labels of one picture of a VOC folder."""
-    path = root / "Annotations" / f"{name}.xml"
-    try:
-        tree = ET.parse(path).getroot()  # noqa: S314 - expat refuses entity bombs since 2.4.1
-        size_wh = _number(tree, "size/width"), _number(tree, "size/height")
-        rows = list(_rows(tree))
-    except (OSError, ET.ParseError, ValueError) as error:
-        raise DatasetError(f"annotation {path}: expected Pascal VOC XML, got: {error}") from error
-    boxes: list[npt.NDArray[np.float64]] = []
-    class_ids: list[int] = []
-    flaws: list[Flaw] = []
-    for label, corners in rows:
-        if label not in class_names:
-            known = ", ".join(class_names[:5]) + (", ..." if len(class_names) > 5 else "")
-            raise DatasetError(f"annotation {path}: class {label!r} is none of {known}; use another model")
-        clipped = np.clip(corners, 0, (*size_wh, *size_wh))
-        if (clipped[2:] <= clipped[:2]).any():
-            flaws.append(Flaw(path, f"{label} box {tuple(map(int, corners))} has no area"))
-            continue
-        boxes.append(clipped)
-        class_ids.append(list(class_names).index(label))
-    sample_boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
-    return Annotation(_picture(root, name, tree), sample_boxes, np.asarray(class_ids, np.int64), tuple(flaws))
-
-
-def _picture(root: Path, name: str, tree: ET.Element) -> Path:
-    """Path of the picture: by the list's name, else by the file name inside the annotation."""
-    by_list = root / "JPEGImages" / f"{name}.jpg"
-    named = tree.findtext("filename")
-    return by_list if by_list.is_file() or not named else root / "JPEGImages" / Path(named).name
-
-
-def _rows(tree: ET.Element) -> Iterator[tuple[str, npt.NDArray[np.float64]]]:
-    """Class name and corners of each object."""
-    for item in tree.iter("object"):
-        corners = np.array([_number(item, f"bndbox/{corner}") for corner in _CORNERS])
-        yield (item.findtext("name") or "").strip(), corners
-
-
-def _number(element: ET.Element, tag: str) -> float:
-    """Text of a child as a number."""
-    text = element.findtext(tag)
-    if text is None:
-        raise ValueError(f"<{element.tag}> lacks <{tag}>")
-    return float(text)

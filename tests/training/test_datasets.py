@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from helpers.training import datasets
-from helpers.training.datasets import Annotation, DatasetError, Flaw, Sample, Samples, bccd_folder, read_voc
+from helpers.training.datasets import Annotation, DatasetError, Sample, Samples, bccd_folder, read_voc
 
 CORNERS = "<xmin>{}</xmin><ymin>{}</ymin><xmax>{}</xmax><ymax>{}</ymax>"
 OBJECT = "<object><name>{}</name><bndbox>" + CORNERS + "</bndbox></object>"
@@ -59,23 +59,24 @@ def test_picture_by_the_name_in_the_annotation(voc):
 
 
 @pytest.mark.parametrize(
-    ("corners", "kept"),
+    ("corners", "kept", "kind"),
     [
-        ((-5, -5, 70, 60), [0, 0, 64, 48]),
-        ((10, 10, 10, 20), None),
-        ((10, 10, 20, 10), None),
-        ((20, 10, 10, 20), None),
-        ((70, 10, 80, 20), None),
-        ((63, 47, 64, 48), [63, 47, 64, 48]),
+        ((-5, -5, 70, 60), [0, 0, 64, 48], "partly-outside"),
+        ((10, 10, 10, 20), None, "no-area"),
+        ((10, 10, 20, 10), None, "no-area"),
+        ((20, 10, 10, 20), None, "no-area"),
+        ((70, 10, 80, 20), None, "outside"),
+        ((63, 47, 64, 48), [63, 47, 64, 48], ""),
     ],
 )
-def test_boxes_are_clipped_and_those_without_area_reported(voc, corners, kept):
+def test_read_voc_clips_drops_and_reports(voc, corners, kept, kind):
     folder = voc({"a": [("RBC", *corners), ("WBC", 1, 1, 9, 9)]})
     (annotation,) = read_voc(folder, "list.txt")
     assert annotation.boxes_xyxy.tolist() == ([kept] if kept else []) + [[1, 1, 9, 9]]
-    expected = () if kept else (Flaw(folder / "Annotations/a.xml", f"RBC box {corners} has no area"),)
-    assert annotation.flaws == expected
-    assert datasets.flaws_of([annotation, annotation]) == list(expected) * 2
+    assert [(flaw.kind, flaw.path, flaw.line) for flaw in annotation.flaws] == (
+        [(kind, folder / "Annotations/a.xml", 1)] if kind else []
+    )
+    assert datasets.flaws_of([annotation, annotation]) == list(annotation.flaws) * 2
 
 
 def test_unknown_class_names_the_file_and_the_class(voc):
