@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
     import onnxruntime
 
-    from helpers.engine_session import EngineSession
-
 __all__ = ["DetectorError", "open_session", "read_metadata"]
 
 CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
@@ -30,7 +28,7 @@ def open_session(
     providers: str | Sequence[str] | None = None,
     threads: int = 0,
     trust: bool = False,
-) -> onnxruntime.InferenceSession | EngineSession:
+) -> onnxruntime.InferenceSession:
     """An ONNX Runtime session on a file or on the bytes of one; a TensorRT engine behaves like one.
 
     Args:
@@ -116,7 +114,7 @@ def _refuse_other_files(path: Path) -> None:
         raise DetectorError(f"{path}: expected an ONNX file, got {found}")
 
 
-def read_metadata(session: onnxruntime.InferenceSession | EngineSession) -> dict[str, Any]:
+def read_metadata(session: onnxruntime.InferenceSession) -> dict[str, Any]:
     """The file's metadata; the values that are Python literals (names, imgsz, args) are read as such."""
     values: dict[str, Any] = dict(session.get_modelmeta().custom_metadata_map)
     for key in values.keys() & set(LITERALS):

@@ -8,16 +8,13 @@ graph is lost. A graph for evaluation is made with low thresholds: `convert MODE
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from helpers.detections import Detections, iou_matrix
-from helpers.engine_header import built_here, engine_names
 
 __all__ = ["Predict", "file_predictor", "select"]
 
@@ -77,8 +74,12 @@ def file_predictor(
 
     labels = "several classes a box" if multi_label else "one class a box"
     if path.suffix == ".engine":
-        predict, names = _from_engine(path, trust_engine)
-        return predict, names, "engine, through Ultralytics, one class a box, above its own score threshold"
+        from helpers.detector import Detector
+
+        detector = Detector(path, trust=trust_engine)
+        width, height = detector.size_wh
+        line = f"engine, {width}x{height}, one class a box, above its own score threshold"
+        return detector.detect, detector.names, line
     if path.suffix != ".onnx":
         predict, names, side = _from_checkpoint(path, size, multi_label)
         return predict, names, f"checkpoint, {side}x{side}, {labels}"
@@ -132,42 +133,6 @@ def _from_raw(path: Path, multi_label: bool) -> tuple[Predict, tuple[str, ...], 
 
     names = names or tuple(f"class{index}" for index in range(values - 5))
     return _letterboxed(run, (width, height), multi_label), names, (width, height)
-
-
-def _from_engine(path: Path, trusted: bool) -> tuple[Predict, tuple[str, ...]]:
-    """A TensorRT engine through Ultralytics, which runs it with the names in its header."""
-    import torch
-
-    from helpers.session import DetectorError
-
-    if not path.is_file():
-        raise DetectorError(f"model: expected an engine, got {path} (none there). Fix: check the path")
-    names = engine_names(path)
-    if not trusted and not built_here(path):
-        raise DetectorError(
-            f"{path}: the manifest beside it does not know it, and loading an engine runs code in it. "
-            "Fix: build it here, or pass --trust-engine if you know where it comes from"
-        )
-    if not torch.cuda.is_available():
-        raise DetectorError(
-            f"{path}: an engine needs an NVIDIA GPU, and none answers. Fix: name the .onnx it came from"
-        )
-    return through_ultralytics(path), names
-
-
-def through_ultralytics(path: Path) -> Predict:
-    """Any file that Ultralytics runs, as a predictor: an engine on a GPU, a patched graph anywhere."""
-    os.environ.setdefault("YOLO_AUTOINSTALL", "False")
-    from ultralytics import YOLO
-
-    model: Any = YOLO(path, task="detect")
-
-    def predict(image_bgr: Image) -> Detections:
-        (result,) = model.predict(image_bgr, conf=SCORE_THRESHOLD, max_det=LIMIT, verbose=False)
-        boxes = result.boxes.cpu().numpy()
-        return Detections(boxes.xyxy, boxes.conf, boxes.cls)
-
-    return predict
 
 
 def _letterboxed(

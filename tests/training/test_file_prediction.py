@@ -9,7 +9,7 @@ import pytest
 
 from helpers.session import DetectorError
 from helpers.training import file_prediction
-from helpers.training.file_prediction import file_predictor, select, through_ultralytics
+from helpers.training.file_prediction import file_predictor, select
 
 NAMES = "{0: 'cat', 1: 'dog'}"
 
@@ -127,7 +127,7 @@ def test_a_checkpoint(tmp_path, rng):
 
 
 def test_refusals(tmp_path):
-    with pytest.raises(DetectorError, match=r"expected an engine, got nowhere.engine"):
+    with pytest.raises(DetectorError, match=r"nowhere.engine: expected an engine, got none"):
         file_predictor(Path("nowhere.engine"))
     (tmp_path / "a.onnx").write_text("<html>")
     with pytest.raises(DetectorError, match="expected an ONNX file"):
@@ -137,59 +137,28 @@ def test_refusals(tmp_path):
         file_predictor(odd)
 
 
-NAMES_OUT_OF_ORDER = b'{"names": {"0": "cat", "1": "dog", "10": "owl", "2": "cow"}}'
-
-
-def write_engine(path, header):
-    path.write_bytes(len(header).to_bytes(4, "little") + header + b"ftrt a plan that nobody loads here")
-    return path
-
-
 def test_an_engine_is_loaded_only_if_built_here_or_trusted(tmp_path, monkeypatch):
+    """The engine is TensorRT's double: it computes, and records."""
     import torch
+    from trt_double import install, write_graph
 
-    from helpers.artifacts import Manifest
+    from helpers.engine import build_engine
 
-    loaded = []
-    monkeypatch.setattr(file_prediction, "through_ultralytics", lambda path: loaded.append(path.name))
-    engine = write_engine(tmp_path / "a.engine", NAMES_OUT_OF_ORDER)
+    double = install(monkeypatch, "11.4")
+    engine = build_engine(write_graph(tmp_path / "a.onnx"), tmp_path / "a.engine").path
+    predict, names, line = file_predictor(engine)
+    assert (names, line) == (("RBC", "WBC"), "engine, 96x64, one class a box, above its own score threshold")
+    found = predict(np.full((64, 96, 3), 51, np.uint8))
+    assert found.boxes_xyxy.tolist() == [[0, 1, 2, 3]]
+    assert found.scores == pytest.approx([0.2])
+    engine.write_bytes(engine.read_bytes() + b" ")
+    loads = len(double.named("Runtime.deserialize_cuda_engine"))
     with pytest.raises(DetectorError, match="the manifest beside it does not know it"):
         file_predictor(engine)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(DetectorError, match="needs an NVIDIA GPU, and none answers"):
+    with pytest.raises(DetectorError, match="needs an NVIDIA GPU"):
         file_predictor(engine, trust_engine=True)
-    assert not loaded
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    _, names, line = file_predictor(engine, trust_engine=True)
-    assert names == ("cat", "dog", "cow", "owl")
-    assert line.startswith("engine, through Ultralytics")
-    Manifest(tmp_path).record(engine, call="build")
-    file_predictor(engine)
-    assert loaded == ["a.engine", "a.engine"]
-    engine.write_bytes(engine.read_bytes() + b"changed")
-    with pytest.raises(DetectorError, match="does not know it"):
-        file_predictor(engine)
-
-
-def test_what_ultralytics_runs_gives_the_same_boxes(tmp_path, rng):
-    # The way of an engine, walked with a graph: where there is no GPU this is as far as it goes.
-    import onnx
-
-    from helpers.detector import Detector
-    from helpers.patches.metadata import write_metadata
-    from helpers.patches.ultralytics import to_ultralytics
-
-    rows = [[0, 10, 12, 30, 40, 1, 0.9], [0, 5, 20, 25, 50, 0, 0.4]]
-    end2end = onnx.load(write_graph(tmp_path / "end2end.onnx", rows, names=""))
-    model = write_metadata(to_ultralytics(end2end, slots=5).model, names=["cat", "dog"], stride=32).model
-    onnx.save(model, tmp_path / "patched.onnx")
-    picture = rng.integers(0, 255, (48, 64, 3), np.uint8)
-    found = through_ultralytics(tmp_path / "patched.onnx")(picture).sorted()
-    expected = Detector(tmp_path / "patched.onnx", providers="cpu").detect(picture).sorted()
-    assert len(expected) == 2
-    assert np.allclose(found.boxes_xyxy, expected.boxes_xyxy, atol=1e-3)
-    assert np.allclose(found.scores, expected.scores, atol=1e-6)
-    assert found.class_ids.tolist() == expected.class_ids.tolist() == [1, 0]
+    assert len(double.named("Runtime.deserialize_cuda_engine")) == loads
 
 
 def test_limits_are_the_authors():
