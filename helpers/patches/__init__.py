@@ -159,15 +159,24 @@ def splice(
         copied.name = f"{prefix}/{next(title for title in titles if not title.startswith('_'))}"
 
 
-def finish(before: onnx.ModelProto, after: onnx.ModelProto, report: Sequence[str]) -> PatchResult:
-    """Check what every patch promises: a valid graph, in order, with everything upstream unchanged.
+def finish(
+    before: onnx.ModelProto, after: onnx.ModelProto, report: Sequence[str], ahead: int = 0
+) -> PatchResult:
+    """Check what every patch promises: a valid graph, in order, with everything old unchanged.
+
+    Args:
+        before: the model that was handed in.
+        after: the new one.
+        report: one line a change.
+        ahead: how many new nodes stand before the old ones.
 
     Raises:
         PatchError: a promise does not hold: a defect of the patch, or names that clash with its own.
     """
     for kind in ("node", "initializer"):
         old, new = getattr(before.graph, kind), getattr(after.graph, kind)
-        if list(old) != list(new[: len(old)]):
+        start = ahead if kind == "node" else 0
+        if list(old) != list(new[start : start + len(old)]):
             raise PatchError("patch", f"every {kind} upstream unchanged", "a change", "report this graph")
     _check(after, "patch", "rename the values of the graph that are called like the patch's")
     return PatchResult(after, changed=True, report=tuple(report))
