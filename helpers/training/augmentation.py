@@ -110,21 +110,33 @@ def mosaic(
     return Sample.of(recolour(image, rng, jitter), boxes, np.concatenate([part[1] for part in parts]))
 
 
-def single(sample: Sample, size: int, rng: np.random.Generator, jitter: Jitter = DEFAULT) -> Sample:
+def single(
+    sample: Sample,
+    size: int,
+    rng: np.random.Generator,
+    jitter: Jitter = DEFAULT,
+    size_wh: tuple[int, int] | None = None,
+) -> Sample:
     """One picture in a square, scaled, shifted, turned, mirrored and recoloured: for the last epochs.
 
     Args:
         sample: the picture.
-        size: side of the result in pixels.
+        size: how long its longer side becomes, before the jitter, in pixels; side of the square.
         rng: source of every random choice.
         jitter: reach of the choices.
+        size_wh: size of the result instead of the square; the picture is turned to lie in it lengthwise.
 
     Returns:
-        A sample of `size` x `size` pixels.
+        A sample of `size` x `size` pixels, or of `size_wh`.
     """
-    image = np.empty((size, size, 3), np.uint8)
-    tile = (0, 0, size, size)
-    boxes, class_ids = _warp_into(image, sample, tile, _matrix(sample, size, tile, rng, jitter), jitter)
+    wide, high = size_wh or (size, size)
+    image = np.empty((high, wide, 3), np.uint8)
+    tile: tuple[int, int, int, int] = (0, 0, wide, high)
+    turns: tuple[int, ...] = (0, 1, 2, 3)
+    if wide != high:
+        turns = (0, 2) if (wide > high) == (sample.size_wh[0] >= sample.size_wh[1]) else (1, 3)
+    matrix = _matrix(sample, size, tile, rng, jitter, turns)
+    boxes, class_ids = _warp_into(image, sample, tile, matrix, jitter)
     return Sample.of(recolour(image, rng, jitter), boxes, class_ids)
 
 
@@ -181,12 +193,17 @@ def collate(samples: Sequence[Sample]) -> tuple[npt.NDArray[np.float32], npt.NDA
 
 
 def _matrix(
-    sample: Sample, size: int, tile: tuple[int, int, int, int], rng: np.random.Generator, jitter: Jitter
+    sample: Sample,
+    size: int,
+    tile: tuple[int, int, int, int],
+    rng: np.random.Generator,
+    jitter: Jitter,
+    turns: Sequence[int] = (0, 1, 2, 3),
 ) -> npt.NDArray[np.float64]:
     """Random affine map `[2, 3]` from the picture's pixels (edges, not centres) to those of the result."""
     width, height = sample.size_wh
     scale = size / max(width, height) * rng.uniform(1 - jitter.scale, 1 + jitter.scale)
-    turn = np.linalg.matrix_power(np.array([[0, -1], [1, 0]]), int(rng.integers(4)))
+    turn = np.linalg.matrix_power(np.array([[0, -1], [1, 0]]), turns[int(rng.integers(len(turns)))])
     linear = turn @ np.diag(rng.choice([-1, 1], 2)) * scale
     # A tile smaller than the picture shows a random part of it; a larger one has it roughly in the middle.
     middle = np.array([tile[0] + tile[2], tile[1] + tile[3]]) / 2

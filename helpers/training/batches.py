@@ -5,11 +5,12 @@ exactly the batches it would have seen, and any number of worker processes give 
 
 Pictures are magnified as they will be at detection (`canvas` pixels for the longer side), and the network
 trains on smaller *windows* of that canvas: cheaper steps, cells of the right size. The last steps see whole
-pictures, letterboxed as at detection, without mosaics.
+pictures, letterboxed as at detection, without mosaics; `rectangular` leaves most of the grey bars away.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ from helpers.training.datasets import Sample
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["BatchRecipe", "Batches", "window"]
+__all__ = ["BatchRecipe", "Batches", "rectangle", "window"]
 
 CALM = Jitter(scale=0.2, translate=0.05, hue=0.01, saturation=0.25, value=0.15)
 
@@ -42,6 +43,8 @@ class BatchRecipe:
         mosaic: probability of a mosaic.
         calm_fraction: share of the run, at its end, without mosaics.
         whole_fraction: share of the run, at its end, on whole pictures of `canvas` pixels.
+        rectangular: whole pictures lie in a rectangle of their shape, a batch lengthwise or upright, with
+            grey bars of at least 8 pixels: 640x512 instead of 640x640 for pictures of 640x480.
         drawn_pool: how many different drawn pictures there are.
         seed: of everything random.
     """
@@ -54,6 +57,7 @@ class BatchRecipe:
     mosaic: float = 0.8
     calm_fraction: float = 0.15
     whole_fraction: float = 0.06
+    rectangular: bool = False
     drawn_pool: int = 300
     seed: int = 0
 
@@ -77,6 +81,21 @@ def window(sample: Sample, size: int, rng: np.random.Generator, min_kept: float 
     return Sample.of(
         sample.image_bgr[top : top + size, left : left + size], cut[kept], sample.class_ids[kept]
     )
+
+
+def rectangle(sizes_wh: Sequence[tuple[int, int]], canvas: int, bar: int = 8) -> tuple[int, int]:
+    """Width and height of the smallest rectangle that pictures fit in lengthwise, in multiples of 32.
+
+    Args:
+        sizes_wh: the pictures' sizes in pixels, at least one.
+        canvas: length of their longer sides, and width of the rectangle.
+        bar: pixels to leave free on both long sides, so that borders look as they do at detection.
+
+    >>> rectangle([(640, 480), (300, 400)], 640), rectangle([(9, 9)], 640)
+    ((640, 512), (640, 640))
+    """
+    short = max(min(size) / max(size) for size in sizes_wh) * canvas
+    return canvas, min(canvas, 32 * math.ceil((short + 2 * bar) / 32))
 
 
 class Batches(Dataset[tuple[Tensor, Tensor]]):
@@ -111,11 +130,20 @@ class Batches(Dataset[tuple[Tensor, Tensor]]):
         size = recipe.size + 32 * int(rng.integers(-2, 3))
         make = self._calm if left <= recipe.calm_fraction else self._lively
         if left <= recipe.whole_fraction:
-            samples = [single(self._pick(rng), recipe.canvas, rng, CALM) for _ in range(recipe.batch)]
+            samples = self._whole(rng)
         else:
             samples = [window(make(rng), min(size, recipe.canvas), rng) for _ in range(recipe.batch)]
         images_nchw, targets = collate(samples)
         return torch.from_numpy(images_nchw), torch.from_numpy(targets)
+
+    def _whole(self, rng: np.random.Generator) -> list[Sample]:
+        canvas = self.recipe.canvas
+        picked = [self._pick(rng) for _ in range(self.recipe.batch)]
+        size_wh = None
+        if self.recipe.rectangular:
+            size_wh = rectangle([sample.size_wh for sample in picked], canvas)
+            size_wh = size_wh if rng.random() < 0.5 else (size_wh[1], size_wh[0])
+        return [single(sample, canvas, rng, CALM, size_wh) for sample in picked]
 
     def _calm(self, rng: np.random.Generator) -> Sample:
         return single(self._pick(rng), self.recipe.canvas, rng, CALM)

@@ -6,25 +6,46 @@
   cells, hence the balance.
 * **Class**: one yes/no question per class, of the assigned predictions.
 
-The gains are the published ones (box 0.05, objectness 0.7 at 640 px); the class gain is a choice.
+The gains are the published ones (box 0.05, objectness 0.7 at 640 px); the class gain is a choice. With an
+auxiliary head the same losses are taken of it too, of its own coarse assignment, and added with a smaller
+gain (Wang et al., "YOLOv7", arXiv:2207.02696, section 4.2). A single class has no class loss: objectness says
+it all.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, one_hot
 
-from helpers.training.assigner import AssignerConfig, Assignment, assign, decode_boxes, flatten_levels
+from helpers.training.assigner import (
+    COARSE,
+    AssignerConfig,
+    Assignment,
+    assign,
+    assign_coarse_to_fine,
+    decode_boxes,
+    flatten_levels,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["LossConfig", "LossParts", "complete_iou", "detection_loss", "set_prior_bias"]
+__all__ = [
+    "LossConfig",
+    "LossParts",
+    "complete_iou",
+    "detection_loss",
+    "lead_guided_loss",
+]
+
+
+_BALANCE = {3: (4.0, 1.0, 0.4), 4: (4.0, 1.0, 0.25, 0.06)}
+"""Published weights of the levels' objectness, by the number of levels."""
 
 
 @dataclass(frozen=True)
@@ -33,15 +54,19 @@ class LossConfig:
 
     Attributes:
         box, objectness, classes: gain of each part; the objectness gain is the one at 640 px input.
-        balance: weight of each level's objectness, smallest stride first.
+        balance: weight of each level's objectness, smallest stride first; empty for the published weights.
         assigner: the numbers of the assignment.
+        auxiliary: gain of the auxiliary head's losses, against 1 for the lead's.
+        coarse: the numbers of the auxiliary head's assignment.
     """
 
     box: float = 0.05
     objectness: float = 0.7
     classes: float = 0.05
-    balance: tuple[float, ...] = (4.0, 1.0, 0.4)
+    balance: tuple[float, ...] = ()
     assigner: AssignerConfig = field(default_factory=AssignerConfig)
+    auxiliary: float = 0.25
+    coarse: AssignerConfig = COARSE
 
 
 @dataclass(frozen=True)
@@ -52,6 +77,8 @@ class LossParts:
         total: scalar with a gradient, the sum of the parts times the batch size.
         box, objectness, classes: scalars without a gradient, per picture.
         positives: how many predictions were assigned an object.
+        auxiliary: the same of the auxiliary head, after its gain; 0 without one.
+        auxiliary_positives: how many of its predictions were assigned an object.
     """
 
     total: Tensor
@@ -59,6 +86,8 @@ class LossParts:
     objectness: float
     classes: float
     positives: int
+    auxiliary: float = 0.0
+    auxiliary_positives: int = 0
 
 
 def complete_iou(first_cxcywh: Tensor, second_cxcywh: Tensor) -> Tensor:
@@ -138,8 +167,9 @@ def detection_loss(
     (1, 0.0, True)
     """
     config = config or LossConfig()
-    if len(config.balance) != len(levels):
-        got = f"got {len(config.balance)}; pass {len(levels)}"
+    balance = config.balance or _BALANCE.get(len(levels), (1.0,) * len(levels))
+    if len(balance) != len(levels):
+        got = f"got {len(balance)}; pass {len(levels)}"
         message = f"balance: expected {len(levels)} weights, one per level, {got}"
         raise ValueError(message)
     anchors_px = anchors_px.float()
@@ -153,50 +183,54 @@ def detection_loss(
     boxes = decode_boxes(positive[:, :4], pairs.cells_xy, pairs.anchors_wh, pairs.strides)
     overlap = complete_iou(boxes, goal[:, 2:6])
     box = config.box * _mean_per_level(1 - overlap, pairs.level_ids, len(levels))
-    wanted = torch.zeros(predictions.shape[:2])
+    wanted = torch.zeros(predictions.shape[:2], device=predictions.device)
     wanted.view(-1)[pairs.flat] = overlap.detach().clamp(min=0)
     height_px, width_px = (levels[0].shape[axis] * strides[0] for axis in (2, 3))
     gain = config.objectness * height_px * width_px / 640**2
     sizes = [math.prod(level.shape[1:4]) for level in levels]
-    objectness = gain * _objectness(predictions[..., 4], wanted, sizes, config.balance)
+    objectness = gain * _objectness(predictions[..., 4], wanted, sizes, balance)
     labels = one_hot(goal[:, 1].long(), width - 5).float()
     per_class = binary_cross_entropy_with_logits(positive[:, 5:], labels, reduction="none").mean(-1)
-    classes = config.classes * _mean_per_level(per_class, pairs.level_ids, len(levels))
+    gain = config.classes if width > 6 else 0.0
+    classes = gain * _mean_per_level(per_class, pairs.level_ids, len(levels))
     total = (box + objectness + classes) * batch
     return LossParts(total, box.item(), objectness.item(), classes.item(), len(pairs))
 
 
-@torch.no_grad()
-def set_prior_bias(network: nn.Module, class_count: int, anchor_count: int = 3, prior: float = 0.01) -> int:
-    """Start the detection heads at "almost nothing is here", so that no step is spent on learning that.
+def lead_guided_loss(
+    lead: Sequence[Tensor],
+    auxiliary: Sequence[Tensor],
+    targets: Tensor,
+    anchors_px: Tensor,
+    strides: Sequence[int],
+    config: LossConfig | None = None,
+) -> LossParts:
+    """Loss of a batch with an auxiliary head: both heads are assigned by the lead's predictions.
 
-    The heads are the convolutions with a bias and `anchor_count * (5 + class_count)` outputs
-    (Lin et al., "Focal Loss for Dense Object Detection", arXiv:1708.02002, section 3.3).
+    Args:
+        lead: raw logits `[B,A,H,W,5+C]` of the head that stays.
+        auxiliary: raw logits of the same shapes, of the head that is dropped; none for no such head.
+        targets: `[T,6]` picture index, class, cx, cy, w, h in pixels; `T` may be 0.
+        anchors_px: `[L,A,2]` anchor widths and heights in pixels.
+        strides: pixels per cell of each level.
+        config: gains.
 
     Returns:
-        How many heads were found and set.
+        The lead's parts, and the auxiliary head's loss beside them; `total` has both.
 
-    Raises:
-        ValueError: no head was found.
-
-    >>> set_prior_bias(nn.Sequential(nn.Conv2d(4, 24, 1)), class_count=3)
-    1
+    >>> level, one = torch.zeros(1, 1, 4, 4, 7), torch.tensor([[0., 1., 20., 12., 9., 9.]])
+    >>> parts = lead_guided_loss([level], [level], one, torch.tensor([[[9., 9.]]]), (8,))
+    >>> parts.positives, parts.auxiliary_positives
+    (1, 1)
     """
-    outputs = anchor_count * (5 + class_count)
-    heads = [
-        m
-        for m in network.modules()
-        if isinstance(m, nn.Conv2d) and m.bias is not None and m.out_channels == outputs
-    ]
-    if not heads:
-        message = (
-            f"network: expected convolutions with a bias and {outputs} outputs, got none; check class_count"
-        )
-        raise ValueError(message)
-    for head in heads:
-        values = torch.zeros(anchor_count, 5 + class_count)
-        values[:, 4] = math.log(prior / (1 - prior))
-        values[:, 5:] = math.log(0.6 / (class_count - 0.99))
-        if head.bias is not None:
-            head.bias.copy_(values.view(-1))
-    return len(heads)
+    config, anchors_px = config or LossConfig(), anchors_px.float()
+    if not auxiliary:
+        return detection_loss(lead, targets, anchors_px, strides, config)
+    fine, coarse = assign_coarse_to_fine(lead, targets, anchors_px, strides, config.assigner, config.coarse)
+    parts = detection_loss(lead, targets, anchors_px, strides, config, fine)
+    other = detection_loss(auxiliary, targets, anchors_px, strides, config, coarse)
+    gain = config.auxiliary
+    return replace(
+        parts, total=parts.total + gain * other.total, auxiliary_positives=len(coarse),
+        auxiliary=gain * (other.box + other.objectness + other.classes),
+    )  # fmt: skip

@@ -37,12 +37,15 @@ def predictor(
 
     from helpers.images import letterbox, to_tensor
 
+    device = next((value.device for value in network.parameters()), torch.device("cpu"))
+
     def predict(image_bgr: Image) -> Detections:
         boxed = letterbox(image_bgr, (size, size))
         with torch.inference_mode():
-            decoded = network(torch.from_numpy(to_tensor(boxed.image_bgr)))
+            images_nchw = torch.from_numpy(to_tensor(boxed.image_bgr)).to(device)
+            decoded = network(images_nchw)
         rows = reference_nms(
-            decoded[0].float().numpy(), iou_threshold=iou_threshold, score_threshold=score_threshold,
+            decoded[0].float().cpu().numpy(), iou_threshold=iou_threshold, score_threshold=score_threshold,
             max_detections=LIMIT,
         )  # fmt: skip
         boxes_xyxy = boxed.boxes_to_picture(rows[:, 1:5])

@@ -17,7 +17,7 @@ from helpers.family import Tiny
 from helpers.network import Network, build_network
 from helpers.training.datasets import Sample
 from helpers.training.loop import TrainingConfig, TrainingError, train
-from helpers.training.loss import set_prior_bias
+from helpers.training.prior import set_prior_bias
 
 CONFIG = TrainingConfig(
     Path("unset"), steps=6, peak=0.01, warmup=2, workers=0, log_every=1, save_every=2, evaluate_every=100,
@@ -63,7 +63,7 @@ def test_no_step_at_all_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_overfits_two_pictures(tmp_path: Path) -> None:
-    config = replace(CONFIG, out=tmp_path, steps=120, warmup=10, decay=0.9, save_every=1000)
+    config = replace(CONFIG, out=tmp_path, steps=220, warmup=10, decay=0.9, save_every=1000)
     result = train(config, make_network(), Squares(fixed=True))
     rows = history(result.history)
     first, last = (row["box"] + row["objectness"] + row["classes"] for row in (rows[0], rows[-1]))
@@ -103,7 +103,11 @@ def test_state_is_plain_data_and_nothing_temporary_stays(tmp_path: Path) -> None
     train(replace(CONFIG, out=tmp_path, steps=2), make_network(), Squares())
     state = torch.load(tmp_path / "state.pt", weights_only=True)
     assert state["step"] == 2
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["history.jsonl", "state.pt"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "history.jsonl",
+        "state.pt",
+        "weights.safetensors",
+    ]
 
 
 def test_another_configuration_is_refused(tmp_path: Path) -> None:

@@ -6,10 +6,9 @@ import math
 
 import pytest
 import torch
-from torch import nn
 
 from helpers.training.assigner import assign
-from helpers.training.loss import LossConfig, complete_iou, detection_loss, set_prior_bias
+from helpers.training.loss import LossConfig, complete_iou, detection_loss
 
 ANCHORS = torch.tensor([[[10.0, 13.0], [33.0, 23.0]], [[60.0, 45.0], [116.0, 90.0]]])
 STRIDES = (8, 16)
@@ -102,19 +101,9 @@ def test_following_the_gradient_finds_the_objects() -> None:
 
 def test_balance_must_fit_the_levels() -> None:
     with pytest.raises(ValueError, match="balance: expected 2 weights, one per level, got 3"):
-        detection_loss(make_levels(), TARGETS, ANCHORS, STRIDES)
+        detection_loss(make_levels(), TARGETS, ANCHORS, STRIDES, LossConfig(balance=(4.0, 1.0, 0.4)))
 
 
 def test_bfloat16_levels_are_taken() -> None:
     levels = [level.detach().bfloat16() for level in make_levels()]
     assert math.isfinite(detection_loss(levels, TARGETS, ANCHORS, STRIDES, CONFIG).total.item())
-
-
-def test_prior_bias() -> None:
-    network = nn.Sequential(nn.Conv2d(3, 24, 1), nn.Conv2d(24, 24, 1, bias=False), nn.Conv2d(24, 8, 1))
-    assert set_prior_bias(network, 3) == 1
-    bias = network[0].bias.view(3, 8)
-    assert torch.allclose(bias[:, 4].sigmoid(), torch.tensor(0.01))
-    assert bool((bias[:, :4] == 0).all())
-    with pytest.raises(ValueError, match="255 outputs"):
-        set_prior_bias(network, 80)
