@@ -104,5 +104,6 @@ def _scale(entry: Entry, size_wh: tuple[int, int], judged: Judged) -> tuple[floa
     else:
         judged.usable = False
     message = f"states {stated[0]:.6g}x{stated[1]:.6g}, but {entry.picture.name} has {width}x{height}"
+    message += ", as its EXIF orientation turns it" if stated == (height, width) else ""
     judged.flaws.append(Flaw("size", entry.label, message, entry.line_of_size, entry.picture, fix))
     return scale_xy

@@ -19,6 +19,7 @@ from PIL import Image
 
 from helpers.images import ImageError, load_image
 from helpers.training.dataset_boxes import judge
+from helpers.training.dataset_entries import is_file
 from helpers.training.flaws import Flaw
 from helpers.training.samples import Annotation
 
@@ -86,7 +87,7 @@ def _annotation(entry: Entry, rows: list[tuple[int, tuple[float, float, float, f
 
 def _unreadable(entry: Entry, error: ImageError) -> Flaw:
     """The flaw of a picture that is missing or broken."""
-    if entry.picture.is_file():
+    if is_file(entry.picture):
         message = str(error).removeprefix(f"{entry.picture}: ")
         return Flaw("unreadable-picture", entry.picture, message, None, entry.picture)
     message = f"{entry.picture.name} is missing"
@@ -99,7 +100,7 @@ def picture_size(path: Path, *, decode: bool = False) -> tuple[int, int]:
     Raises:
         ImageError: it is missing, cut short, or no picture.
     """
-    if not path.is_file():
+    if not is_file(path):
         raise ImageError(f"{path}: expected a picture, found none")
     try:
         with Image.open(path) as image:
@@ -143,7 +144,7 @@ def _copies(listing: Listing, flaws: list[Flaw]) -> set[int]:
             spare.add(id(entry))
             continue
         first[entry.picture] = (split, entry)
-        if entry.picture.is_file():
+        if is_file(entry.picture):
             sizes[entry.picture.stat().st_size].append((split, entry))
     for group in sizes.values():
         by_content: dict[bytes, tuple[str, Entry]] = {}

@@ -11,7 +11,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from helpers.training.dataset_entries import Entry, Listing, Row, locate, outside_flaw, split_of, unique_names
+from helpers.training.dataset_entries import (
+    Entry,
+    Listing,
+    Row,
+    is_file,
+    locate,
+    outside_flaw,
+    split_of,
+    unique_names,
+)
 from helpers.training.dataset_json import Document, read_document
 from helpers.training.flaws import DatasetError, Flaw
 
@@ -162,7 +171,7 @@ class _Reader:
         places = (self.document.path.parent, self.root / split, self.root / "images" / split,
                   self.root / str(split_of(split)), self.root / "images", self.root)  # fmt: skip
         return next((place for place in places if (found := locate(self.root, name, place))
-                     and found.is_relative_to(place) and found.is_file()), None)  # fmt: skip
+                     and found.is_relative_to(place) and is_file(found)), None)  # fmt: skip
 
     def _box(self, entries: dict[Any, Entry | None], seen: set[Any], at: int, each: Any) -> None:
         """Enter one annotation, or say what is wrong with it."""

@@ -16,6 +16,7 @@ __all__ = [
     "Entry",
     "Listing",
     "Row",
+    "is_file",
     "locate",
     "outside_flaw",
     "pictures_under",
@@ -139,16 +140,13 @@ def locate(root: Path, written: str, base: Path | None = None) -> Path | None:
     ]
     parts = [part for part in text.split("/") if part not in ("", ".", "..")]
     tails = (root.joinpath(*parts[start:]) for start in range(len(parts)))
-    found = next((path for path in (*inside, *tails) if _exists(path)), None)
+    found = next((path for path in (*inside, *tails) if os.path.exists(path)), None)  # noqa: PTH110
     return found or (inside[0] if inside else None)
 
 
-def _exists(path: Path) -> bool:
-    """Whether something is there; a name that no file can have is not."""
-    try:
-        return path.exists()
-    except OSError:  # longer than a file name may be, a loop of links
-        return False
+def is_file(path: Path) -> bool:
+    """Whether a regular file is there; `Path.is_file` raises where a name is longer than a name may be."""
+    return os.path.isfile(path)  # noqa: PTH113
 
 
 def outside_flaw(path: Path, line: int | None, written: str) -> Flaw:

@@ -29,6 +29,7 @@ def hold_out(listing: Listing, share: float = HELD_OUT) -> None:
     splits = listing.splits
     if "train" in splits and "val" in splits:
         return
+    missing = "train" if "train" not in splits else "val"
     pool: list[Entry] = splits.pop("train", []) or splits.pop("val", []) or splits.pop("test", [])
     drawn = [(_draw(entry.picture), entry) for entry in pool]
     lowest = min((number for number, _ in drawn), default=0.0)
@@ -38,6 +39,6 @@ def hold_out(listing: Listing, share: float = HELD_OUT) -> None:
     listing.splits = kept | splits
     if pool:
         listing.notes.append(
-            f"no split of its own: {len(kept['val'])} of {len(pool)} pictures are held out for val "
+            f"no {missing} split: {len(kept['val'])} of {len(pool)} pictures are held out for val "
             f"({share:.0%} by a hash of the file names)"
         )

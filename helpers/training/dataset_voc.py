@@ -10,10 +10,7 @@ import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from helpers.images import IMAGE_SUFFIXES
-from helpers.training.dataset_boxes import judge
 from helpers.training.dataset_entries import (
     Entry,
     Listing,
@@ -26,9 +23,8 @@ from helpers.training.dataset_entries import (
 )  # fmt: skip
 from helpers.training.dataset_xml import VocFile, read_xml
 from helpers.training.flaws import DatasetError, Flaw
-from helpers.training.samples import CELL_NAMES, Annotation
 
-__all__ = ["list_voc", "read_voc", "voc_folders"]
+__all__ = ["list_voc", "voc_folders"]
 
 _NAME_FILES = ("classes.txt", "labelmap.txt", "labels.txt")
 _LISTS = ("train", "val", "test")
@@ -62,6 +58,7 @@ def list_voc(root: Path, names: Sequence[str] | None = None) -> Listing:
     read: dict[str, _Read] = {}
     for split, source, labels in _sources(root, folders):
         read.setdefault(split, []).extend(reader.entries(source, labels))
+        listing.flaws += [] if source else reader.bare(labels)
     listing.names = _names(root, names, read)
     for split, pairs in read.items():
         for entry, file in pairs:
@@ -99,6 +96,11 @@ def _label(labels: Path, written: str) -> Path:
     stem = name.rpartition("/")[2]
     stem = stem.rpartition(".")[0] if f".{stem.rpartition('.')[2].lower()}" in IMAGE_SUFFIXES else stem
     return labels / f"{stem}.xml"
+
+
+def _picture_folder(label: Path) -> Path:
+    """Where the picture of a label file is looked for."""
+    return label.parent.parent / "JPEGImages" if label.parent.name == "Annotations" else label.parent
 
 
 def _names(root: Path, given: Sequence[str] | None, read: dict[str, _Read]) -> tuple[str, ...]:
@@ -144,15 +146,30 @@ class _Reader:
 
     def _picture(self, label: Path, file: VocFile) -> Path | None:
         """The picture of a label file: by the label's own name, else by the name that it has inside."""
-        folder = label.parent.parent / "JPEGImages" if label.parent.name == "Annotations" else label.parent
+        folder = _picture_folder(label)
         written = file.texts.get("filename", "").strip()
         named = locate(self.root, written, folder) if written else folder / f"{label.stem}.jpg"
         if named is None:
             return None
+        return self._files(folder).get(label.stem, named)
+
+    def _files(self, folder: Path) -> dict[str, Path]:
+        """The pictures of a folder by name without ending."""
         if folder not in self._pictures:
             files = sorted(folder.glob("*"))
             self._pictures[folder] = {p.stem: p for p in files if p.suffix.lower() in IMAGE_SUFFIXES}
-        return self._pictures[folder].get(label.stem, named)
+        return self._pictures[folder]
+
+    def bare(self, labels: _Labels) -> list[Flaw]:
+        """Pictures that no label file belongs to, where no list says that they do not count."""
+        stems = {label.stem for _, label in labels}
+        folders = dict.fromkeys(_picture_folder(label) for _, label in labels)
+        pictures = {path for folder in folders for path in self._files(folder).values()}
+        return [
+            Flaw("missing-label", path, f"has no {path.stem}.xml", picture=path)
+            for path in sorted(pictures)
+            if path.stem not in stems
+        ]
 
     def boxes(self, entry: Entry, file: VocFile) -> None:
         """Fill an entry with the objects of its file."""
@@ -182,66 +199,3 @@ def _line_in(message: str) -> int | None:
     _, found, tail = message.rpartition("line ")
     digits = tail.partition(",")[0]
     return int(digits) if found and digits.isdigit() else None
-
-
-def read_voc(
-    folder: Path | str, list_file: Path | str, class_names: Sequence[str] = CELL_NAMES
-) -> list[Annotation]:
-    """Read the Pascal VOC labels of the pictures that a list names.
-
-    Boxes are clipped to the picture. A box without area is dropped and reported in `Annotation.flaws`.
-
-    Args:
-        folder: data set with `Annotations/*.xml` and `JPEGImages/*`.
-        list_file: text file with one picture name per line, relative to `folder` or absolute: `train.txt`.
-        class_names: names in the order of the class ids.
-
-    Returns:
-        One annotation per line of the list, in its order.
-
-    Raises:
-        DatasetError: a file is missing or broken, or names an unknown class.
-
-    Source: the Pascal VOC development kit's annotation format.
-    """
-    root = Path(folder)
-    listed = root / list_file
-    if not listed.is_file():
-        raise DatasetError(f"list_file: expected a text file of picture names, found none at {listed}")
-    names = [line.strip() for line in listed.read_text(encoding="utf-8").splitlines() if line.strip()]
-    return [_read_annotation(root, name, class_names) for name in names]
-
-
-def _read_annotation(root: Path, name: str, class_names: Sequence[str]) -> Annotation:
-    """Labels of one picture of a VOC folder."""
-    path = root / "Annotations" / f"{name}.xml"
-    try:
-        file = read_xml(path)
-        size_wh = _stated(file)
-        rows = [(item, item.corners()) for item in file.objects]
-    except (OSError, ValueError) as error:
-        raise DatasetError(f"annotation {path}: expected Pascal VOC XML, got: {error}") from error
-    entry = Entry(_picture(root, name, file), path)
-    for item, corners in rows:
-        if item.name not in class_names:
-            known = ", ".join(class_names[:5]) + (", ..." if len(class_names) > 5 else "")
-            message = f"class {item.name!r} is none of {known}; use another model"
-            raise DatasetError(f"annotation {path}: {message}")
-        line = item.lines.get("bndbox", item.lines[""])
-        entry.rows.append(Row(line, list(class_names).index(item.name), corners))
-    judged = judge(entry, size_wh, tuple(class_names))
-    boxes = np.asarray([box for _, box in judged.kept], np.float32).reshape(-1, 4)
-    class_ids = np.asarray([class_id for class_id, _ in judged.kept], np.int64)
-    return Annotation(entry.picture, boxes, class_ids, tuple(judged.flaws))
-
-
-def _stated(file: VocFile) -> tuple[int, int]:
-    if file.size_wh is None:
-        raise ValueError("<annotation> lacks <size/width> or <size/height>")
-    return int(file.size_wh[0]), int(file.size_wh[1])
-
-
-def _picture(root: Path, name: str, file: VocFile) -> Path:
-    """Path of the picture: by the list's name, else by the file name inside the annotation."""
-    by_list, named = root / "JPEGImages" / f"{name}.jpg", file.texts.get("filename", "").strip()
-    return by_list if by_list.is_file() or not named else root / "JPEGImages" / Path(named).name

@@ -11,7 +11,7 @@ import yaml  # type: ignore[import-untyped,unused-ignore]
 from helpers.training.dataset_entries import read_list, read_text, split_of, unique_names
 from helpers.training.flaws import DatasetError, Flaw
 
-__all__ = ["class_names", "find_yaml", "picture_places", "read_yaml"]
+__all__ = ["class_names", "find_yaml", "line_of", "picture_places", "read_yaml"]
 
 _KEYS = ("train", "val", "test")
 _NAME_FILES = ("classes.txt", "labels/classes.txt", "obj.names")
@@ -23,15 +23,23 @@ def find_yaml(root: Path) -> Path | None:
     Raises:
         DatasetError: several do.
     """
-    files = sorted(path for path in root.glob("*.y*ml") if path.suffix in (".yaml", ".yml"))
+    files = sorted(path for path in root.glob("[!.]*") if path.suffix in (".yaml", ".yml"))
     preferred = [path for path in files if path.stem == "data"]
     if preferred:
         return preferred[0]
-    fitting = [path for path in files if {"train", "val", "names"} & read_yaml(path).keys()]
+    fitting = [path for path in files if _describes(path)]
     if len(fitting) > 1:
         found = ", ".join(path.name for path in fitting)
         raise DatasetError(f"{root}: expected one YAML file of a data set, got {found}; open one by its path")
     return fitting[0] if fitting else None
+
+
+def _describes(path: Path) -> bool:
+    """Whether a YAML file names splits or classes; one that cannot be read does not."""
+    try:
+        return bool({"train", "val", "names"} & read_yaml(path).keys())
+    except DatasetError:
+        return False
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -60,7 +68,7 @@ def class_names(
         names = unique_names(written, f"{file}: names")
         if isinstance(count, int) and count != len(names):
             message = f"nc is {count}, but there are {len(names)} names"
-            flaws.append(Flaw("class-count", file, message, _line_of(file, "nc")))
+            flaws.append(Flaw("class-count", file, message, line_of(file, "nc")))
         return names
     beside = next((root / name for name in _NAME_FILES if (root / name).is_file()), None)
     if beside:
@@ -92,7 +100,7 @@ def _as_list(value: object) -> list[object]:
     return value if isinstance(value, list) else [value]
 
 
-def _line_of(path: Path, key: str) -> int | None:
+def line_of(path: Path, key: str) -> int | None:
     """The line of a key of a YAML file."""
     lines = read_text(path).splitlines()
     return next((number for number, line in enumerate(lines, 1) if line.startswith(f"{key}:")), None)

@@ -20,7 +20,7 @@ from helpers.training.dataset_entries import (
     read_list,
     read_text,
 )  # fmt: skip
-from helpers.training.dataset_yaml import class_names, picture_places, read_yaml
+from helpers.training.dataset_yaml import class_names, line_of, picture_places, read_yaml
 from helpers.training.flaws import DatasetError, Flaw
 
 __all__ = ["list_yolo", "parse_row"]
@@ -41,7 +41,12 @@ def list_yolo(root: Path, file: Path | None = None, names: Sequence[str] | None 
     listing = Listing(())
     listing.names = class_names(root, file, content, names, listing.flaws)
     base = locate(root, str(content["path"])) if content.get("path") else None
-    for split, written in picture_places(root, content).items():
+    written_places = picture_places(root, content)
+    if file and written_places.get("val") == written_places.get("train"):
+        message, fix = "train and val are the same pictures", "a share of them is held out for val"
+        listing.flaws.append(Flaw("leak", file, message, line_of(file, "val"), fix=fix))
+        del written_places["val"]
+    for split, written in written_places.items():
         places = [locate(root, text, base) for text in written]
         pairs = zip(written, places, strict=True)
         missing = [text for text, place in pairs if not (place and place.exists())]

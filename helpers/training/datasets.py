@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 
 from helpers.table import Table
+from helpers.training.bccd import bccd_folder, read_voc
 from helpers.training.dataset_check import Progress, check
+from helpers.training.dataset_entries import is_file
 from helpers.training.dataset_form import Form, list_folder
 from helpers.training.dataset_split import hold_out
-from helpers.training.dataset_voc import read_voc
 from helpers.training.dataset_write import write_dataset
 from helpers.training.flaws import DatasetError, Flaw, count_by_kind, refusal
 from helpers.training.samples import CELL_NAMES, Annotation, Sample, Samples
@@ -150,27 +151,21 @@ def open_dataset(
     ('coco', ('RBC', 'WBC', 'Platelets'), 1, 0)
     """
     typed = Path(folder).expanduser()
-    found, listing = list_folder(Path(os.path.abspath(typed)), form, names)  # noqa: PTH100 - links stay
+    whole = Path(os.path.abspath(typed))  # noqa: PTH100 - links stay what they are
+    found, listing = list_folder(whole, form, names)
+    root, typed = (whole.parent, typed.parent) if is_file(whole) else (whole, typed)
     if not any(listing.splits.values()):
         raise DatasetError(f"{typed}: expected pictures, found none ({found} form); {listing.flaws[:3]}")
     hold_out(listing)
     written, fixed, flaws = check(listing, decode=decode, progress=progress)
+    flaws = tuple(_as_typed(flaw, root, typed) for flaw in flaws)
     return Dataset(found, listing.names, written, flaws, tuple(listing.notes), typed, (), fixed)
 
 
-def bccd_folder() -> Path | None:
-    """Folder of the BCCD photographs: what the environment variable `YOLOV7_BCCD` names, or None.
-
-    Raises:
-        DatasetError: the variable names something that is not a BCCD folder.
-    """
-    named = os.environ.get("YOLOV7_BCCD", "").strip()
-    if not named:
-        return None
-    folder = Path(named).expanduser()
-    if not (folder / "Annotations").is_dir():
-        raise DatasetError(f"YOLOV7_BCCD: expected a folder with Annotations/ and JPEGImages/, got {folder}")
-    return folder
+def _as_typed(flaw: Flaw, root: Path, typed: Path) -> Flaw:
+    """A flaw with its paths below the folder as the caller wrote it."""
+    picture = typed / flaw.picture.relative_to(root) if flaw.picture else None
+    return replace(flaw, path=typed / flaw.path.relative_to(root), picture=picture)
 
 
 def flaws_of(annotations: Sequence[Annotation]) -> list[Flaw]:
