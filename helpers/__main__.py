@@ -66,10 +66,15 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="command")
     _add_files(commands)
     _add_pictures(commands)
+    from helpers import engine_cli, scale_cli
     from helpers.course import cli as course
     from helpers.training import cli as training
+    from helpers.training import data_cli
 
+    engine_cli.add_parser(commands)
+    scale_cli.add_parser(commands)
     training.add_parser(commands)
+    data_cli.add_parser(commands)
     course.add_parser(commands)
     return parser
 
@@ -106,7 +111,7 @@ def _add_files(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def _add_pictures(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     command = commands.add_parser("detect", help="pictures or a video -> boxes")
-    command.add_argument("model", type=Path, help="an end-to-end or patched .onnx file")
+    command.add_argument("model", type=Path, help="an end-to-end or patched .onnx file, or a .engine")
     command.add_argument("source", nargs="+", help="pictures, a folder, a pattern, or a video")
     command.add_argument(
         "--out", type=folder, default=Path("build/pictures"), help="folder of the drawn pictures"
@@ -114,6 +119,7 @@ def _add_pictures(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     command.add_argument(
         "--conf", type=number(0, 1), default=0.0, help="drop boxes below (the graph's own limit stays)"
     )
+    command.add_argument("--trust-engine", action="store_true", help="load an engine that was not built here")
     command.set_defaults(run=_detect)
 
 
@@ -204,7 +210,7 @@ def _detect(options: argparse.Namespace) -> int:
     from helpers.drawing import draw
     from helpers.images import save_image
 
-    detector = Detector(options.model, score_threshold=options.conf)
+    detector = Detector(options.model, score_threshold=options.conf, trust=options.trust_engine)
     source = options.source if len(options.source) > 1 else options.source[0]
     if len(options.source) == 1 and Path(source).suffix.lower() in VIDEOS:
         return _detect_video(detector, Path(source), options.out)
