@@ -69,10 +69,11 @@ def _parser() -> argparse.ArgumentParser:
     from helpers import engine_cli, scale_cli
     from helpers.course import cli as course
     from helpers.training import cli as training
-    from helpers.training import data_cli
+    from helpers.training import data_cli, train_cli
 
     engine_cli.add_parser(commands)
     scale_cli.add_parser(commands)
+    train_cli.add_parser(commands)
     training.add_parser(commands)
     data_cli.add_parser(commands)
     course.add_parser(commands)

@@ -1,7 +1,8 @@
 """Augmentation of labelled pictures: mosaic, affine jitter, flips, quarter turns, colour; numpy and cv2.
 
 Every random choice is drawn from the `numpy.random.Generator` that the caller passes in, so a seed gives the
-same batch again. Blood cells have no up, so all eight symmetries of the square are fair.
+same batch again. Blood cells have no up, so all eight symmetries of the square are fair; for what has one,
+`upright` leaves the mirror image alone.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ class Jitter:
         min_kept: a box is dropped when less than this fraction of its area is still inside.
         min_side: a box is dropped when a side is below this, in pixels.
         max_aspect: a cut box is dropped when one side is longer than the other by more than this.
+        upright: mirror left and right only; no quarter turns, nothing upside down.
     """
 
     scale: float = 0.4
@@ -45,6 +47,7 @@ class Jitter:
     min_kept: float = 0.15
     min_side: float = 3.0
     max_aspect: float = 8.0
+    upright: bool = False
 
 
 DEFAULT = Jitter()
@@ -130,11 +133,9 @@ def single(
         A sample of `size` x `size` pixels, or of `size_wh`.
     """
     wide, high = size_wh or (size, size)
-    image = np.empty((high, wide, 3), np.uint8)
-    tile: tuple[int, int, int, int] = (0, 0, wide, high)
-    turns: tuple[int, ...] = (0, 1, 2, 3)
-    if wide != high:
-        turns = (0, 2) if (wide > high) == (sample.size_wh[0] >= sample.size_wh[1]) else (1, 3)
+    image, tile = np.empty((high, wide, 3), np.uint8), (0, 0, wide, high)
+    along = (wide > high) == (sample.size_wh[0] >= sample.size_wh[1])
+    turns = (0, 1, 2, 3) if wide == high else (0, 2) if along else (1, 3)
     matrix = _matrix(sample, size, tile, rng, jitter, turns)
     boxes, class_ids = _warp_into(image, sample, tile, matrix, jitter)
     return Sample.of(recolour(image, rng, jitter), boxes, class_ids)
@@ -203,8 +204,10 @@ def _matrix(
     """Random affine map `[2, 3]` from the picture's pixels (edges, not centres) to those of the result."""
     width, height = sample.size_wh
     scale = size / max(width, height) * rng.uniform(1 - jitter.scale, 1 + jitter.scale)
-    turn = np.linalg.matrix_power(np.array([[0, -1], [1, 0]]), turns[int(rng.integers(len(turns)))])
-    linear = turn @ np.diag(rng.choice([-1, 1], 2)) * scale
+    turn, mirror = turns[int(rng.integers(len(turns)))], rng.choice([-1, 1], 2)
+    if jitter.upright:
+        turn, mirror[1] = 0, 1
+    linear = np.linalg.matrix_power(np.array([[0, -1], [1, 0]]), turn) @ np.diag(mirror) * scale
     # A tile smaller than the picture shows a random part of it; a larger one has it roughly in the middle.
     middle = np.array([tile[0] + tile[2], tile[1] + tile[3]]) / 2
     room = np.abs(linear) @ [width, height] - np.array([tile[2] - tile[0], tile[3] - tile[1]])

@@ -11,7 +11,7 @@ pictures, letterboxed as at detection, without mosaics; `rectangular` leaves mos
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from helpers.training.augmentation import Jitter, collate, mosaic, single
+from helpers.training.augmentation import DEFAULT, Jitter, collate, mosaic, single
 from helpers.training.datasets import Sample
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ class BatchRecipe:
         whole_fraction: share of the run, at its end, on whole pictures of `canvas` pixels.
         rectangular: whole pictures lie in a rectangle of their shape, a batch lengthwise or upright, with
             grey bars of at least 8 pixels: 640x512 instead of 640x640 for pictures of 640x480.
+        upright: the pictures have an up: they are mirrored left and right, and never turned.
         drawn_pool: how many different drawn pictures there are.
         seed: of everything random.
     """
@@ -58,6 +59,7 @@ class BatchRecipe:
     calm_fraction: float = 0.15
     whole_fraction: float = 0.06
     rectangular: bool = False
+    upright: bool = False
     drawn_pool: int = 300
     seed: int = 0
 
@@ -83,19 +85,26 @@ def window(sample: Sample, size: int, rng: np.random.Generator, min_kept: float 
     )
 
 
-def rectangle(sizes_wh: Sequence[tuple[int, int]], canvas: int, bar: int = 8) -> tuple[int, int]:
-    """Width and height of the smallest rectangle that pictures fit in lengthwise, in multiples of 32.
+def rectangle(
+    sizes_wh: Sequence[tuple[int, int]], canvas: int, bar: int = 8, *, upright: bool = False
+) -> tuple[int, int]:
+    """Width and height of the smallest rectangle that pictures fit in, in multiples of 32.
 
     Args:
         sizes_wh: the pictures' sizes in pixels, at least one.
-        canvas: length of their longer sides, and width of the rectangle.
-        bar: pixels to leave free on both long sides, so that borders look as they do at detection.
+        canvas: length of their longer sides.
+        bar: pixels to leave free along a shorter side, so that borders look as they do at detection.
+        upright: the pictures may not be turned; otherwise all lie lengthwise.
 
     >>> rectangle([(640, 480), (300, 400)], 640), rectangle([(9, 9)], 640)
     ((640, 512), (640, 640))
+    >>> rectangle([(480, 640)], 640, upright=True), rectangle([(640, 480), (300, 400)], 640, upright=True)
+    ((512, 640), (640, 640))
     """
-    short = max(min(size) / max(size) for size in sizes_wh) * canvas
-    return canvas, min(canvas, 32 * math.ceil((short + 2 * bar) / 32))
+    lying = [size if upright else (max(size), min(size)) for size in sizes_wh]
+    sides = [max(size[axis] / max(size) for size in lying) * canvas for axis in (0, 1)]
+    wide, high = (min(canvas, 32 * math.ceil((side + 2 * bar) / 32)) for side in sides)
+    return wide, high
 
 
 class Batches(Dataset[tuple[Tensor, Tensor]]):
@@ -118,6 +127,7 @@ class Batches(Dataset[tuple[Tensor, Tensor]]):
                 "real, draw: expected photographs or something that draws, got neither; pass one"
             )
         self.recipe, self._real, self._draw = recipe, real, draw
+        self._jitter, self._small_jitter = (replace(j, upright=recipe.upright) for j in (DEFAULT, CALM))
         self._drawn: dict[int, Sample] = {}
 
     def __len__(self) -> int:
@@ -141,17 +151,17 @@ class Batches(Dataset[tuple[Tensor, Tensor]]):
         picked = [self._pick(rng) for _ in range(self.recipe.batch)]
         size_wh = None
         if self.recipe.rectangular:
-            size_wh = rectangle([sample.size_wh for sample in picked], canvas)
-            size_wh = size_wh if rng.random() < 0.5 else (size_wh[1], size_wh[0])
-        return [single(sample, canvas, rng, CALM, size_wh) for sample in picked]
+            size_wh = rectangle([sample.size_wh for sample in picked], canvas, upright=self.recipe.upright)
+            size_wh = size_wh if self.recipe.upright or rng.random() < 0.5 else (size_wh[1], size_wh[0])
+        return [single(sample, canvas, rng, self._small_jitter, size_wh) for sample in picked]
 
     def _calm(self, rng: np.random.Generator) -> Sample:
-        return single(self._pick(rng), self.recipe.canvas, rng, CALM)
+        return single(self._pick(rng), self.recipe.canvas, rng, self._small_jitter)
 
     def _lively(self, rng: np.random.Generator) -> Sample:
         if rng.random() < self.recipe.mosaic:
-            return mosaic([self._pick(rng) for _ in range(4)], self.recipe.canvas, rng)
-        return single(self._pick(rng), self.recipe.canvas, rng)
+            return mosaic([self._pick(rng) for _ in range(4)], self.recipe.canvas, rng, self._jitter)
+        return single(self._pick(rng), self.recipe.canvas, rng, self._jitter)
 
     def _pick(self, rng: np.random.Generator) -> Sample:
         real = self._draw is None or rng.random() < self.recipe.real_fraction
