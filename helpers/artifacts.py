@@ -67,6 +67,7 @@ class ArtifactError(RuntimeError):
 LESSONS = {
     "-fp16.onnx": "05_build_engine",
     "-ultralytics.onnx": "04_patch",
+    "-batched.onnx": "04_patch",
     "-end2end.onnx": "02_export",
     ".onnx": "02_export",
 }

@@ -6,83 +6,23 @@ Each file goes into `build/<model>/` and its manifest; a file that is current is
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from helpers.artifacts import Manifest, atomic_path
 from helpers.onnx_file import edit_file, is_raw, read_onnx
+from helpers.recipe import Files, Recipe
 
 if TYPE_CHECKING:
     import onnx
 
     from helpers.patches import PatchResult
+    from helpers.patches.filter import Form
+
+__all__ = ["Files", "Recipe", "convert", "export_checkpoint", "half_file", "patch_file"]
 
 Progress = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a checkpoint is converted.
-
-    Attributes:
-        size_wh: Input width and height in pixels, multiples of the largest stride.
-        iou_threshold: Of two boxes of one class that overlap more than this, the weaker one goes.
-        score_threshold: Boxes that score no more than this are dropped.
-        max_detections: At most this many boxes a picture; also the slots of the padded output.
-        class_offset: Pixels between classes in the NMS; `None` is safe for boxes beyond the picture, 640 is
-            what the official exporter's guide uses.
-        dynamic_batch: Leave the batch of raw and end-to-end graph open.
-        half: Also make the last graph's FP16 form.
-    """
-
-    size_wh: tuple[int, int] = (640, 640)
-    iou_threshold: float = 0.65
-    score_threshold: float = 0.35
-    max_detections: int = 100
-    class_offset: float | None = None
-    dynamic_batch: bool = False
-    half: bool = False
-
-
-@dataclass(frozen=True)
-class Files:
-    """Where the files of one model lie.
-
-    Example:
-        >>> Files.of(Path("runs/best.pt")).ultralytics.as_posix()
-        'build/best/best-ultralytics.onnx'
-    """
-
-    folder: Path
-    name: str
-
-    @classmethod
-    def of(cls, checkpoint: str | Path, build: str | Path = "build") -> Files:
-        """The files of a checkpoint, by its name."""
-        name = Path(checkpoint).stem
-        return cls(Path(build) / name, name)
-
-    @property
-    def raw(self) -> Path:
-        """`images[B,3,H,W]` to `output[B,N,5+C]`."""
-        return self.folder / f"{self.name}.onnx"
-
-    @property
-    def end2end(self) -> Path:
-        """With NMS: `[M,7]`."""
-        return self.folder / f"{self.name}-end2end.onnx"
-
-    @property
-    def ultralytics(self) -> Path:
-        """After the surgery: `[1,100,6]`."""
-        return self.folder / f"{self.name}-ultralytics.onnx"
-
-    @property
-    def fp16(self) -> Path:
-        """The same with the network in half precision; engines are built from it."""
-        return self.folder / f"{self.name}-fp16.onnx"
 
 
 def convert(
@@ -138,7 +78,7 @@ def _steps(checkpoint: Path, files: Files, r: Recipe, names: Sequence[str] | Non
         f"add_nms(iou_threshold={r.iou_threshold}, score_threshold={r.score_threshold}, "
         f"max_detections={r.max_detections}, class_offset={r.class_offset})"
     )
-    padded = f"to_ultralytics(slots={r.max_detections}) + write_metadata"
+    named = f"write_metadata(names={list(names)})" if names else "write_metadata"
     steps: list[Step] = [
         (
             files.raw, checkpoint, f"export_onnx(size_wh={r.size_wh}, dynamic_batch={r.dynamic_batch})",
@@ -149,15 +89,18 @@ def _steps(checkpoint: Path, files: Files, r: Recipe, names: Sequence[str] | Non
             lambda: edit_file(files.raw, files.end2end, lambda model: _with_nms(model, r)),
         ),
         (
-            files.ultralytics, files.end2end, f"{padded}(names={list(names)})" if names else padded,
+            files.ultralytics, files.end2end,
+            f"to_ultralytics(slots={r.max_detections}) + filter_candidates() + {named}",
             lambda: patch_file(files.end2end, files.ultralytics, r, names=names),
         ),
     ]  # fmt: skip
+    if r.batched:
+        call = f"filter_candidates() + to_batched(slots={r.max_detections}) + {named}"
+        make = partial(patch_file, files.end2end, files.batched, r, names=names, batched=True)
+        steps.append((files.batched, files.end2end, call, make))
     if r.half:
-        from helpers.patches.half import to_half
-
-        make = partial(edit_file, files.ultralytics, files.fp16, to_half)
-        steps.append((files.fp16, files.ultralytics, "to_half()", make))
+        call = "filter_candidates(form='topk') + to_half()"
+        steps.append((files.fp16, files.ultralytics, call, partial(half_file, files.ultralytics, files.fp16)))
     return steps
 
 
@@ -179,8 +122,11 @@ def patch_file(
     *,
     names: Sequence[str] | None = None,
     stride: int | None = None,
+    batched: bool = False,
 ) -> tuple[str, ...]:
     """Patch one ONNX file, a raw or any `[M,7]` end-to-end one, into the graph that Ultralytics reads.
+
+    A decode that `filter_candidates` does not understand stays as it is; the last lines say why.
 
     Args:
         source: The file; ours, or the official exporter's.
@@ -188,6 +134,7 @@ def patch_file(
         recipe: Thresholds of the NMS (raw files only) and the number of slots.
         names: Class names; where missing, those in the file.
         stride: Largest stride; where missing, the one in the file, else 32.
+        batched: Make the graph for any number of pictures, `[B,100,6]`, instead.
 
     Returns:
         One line for each thing that changed.
@@ -198,6 +145,7 @@ def patch_file(
     import onnx
 
     from helpers.patches import PatchError
+    from helpers.patches.batch import to_batched
     from helpers.patches.metadata import read_metadata, write_metadata
     from helpers.patches.ultralytics import to_ultralytics
 
@@ -216,11 +164,39 @@ def patch_file(
     if columns and len(names) != columns - 5:
         raise PatchError("names", f"{columns - 5}, one for each class", len(names), "name every class")
     results = [_with_nms(model, recipe)] if raw else []
-    results.append(to_ultralytics(results[-1].model if results else model, slots=recipe.max_detections))
+    model, slots = results[-1].model if results else model, recipe.max_detections
+    if batched:
+        results.append(_filtered(model))
+        results.append(to_batched(results[-1].model, slots=slots))
+    else:
+        results.append(to_ultralytics(model, slots=slots))
+        results.append(_filtered(results[-1].model))
     results.append(write_metadata(results[-1].model, names=names, stride=stride or known.get("stride", 32)))
     with atomic_path(target) as temporary:
         onnx.save(results[-1].model, temporary)
     return tuple(line for result in results for line in result.report)
+
+
+def half_file(source: Path, target: Path) -> None:
+    """Write the FP16 form of a finished file for engines: half precision, and candidates by fixed top-K.
+
+    Raises:
+        PatchError: `source` is no ONNX file, or has no FP16 form.
+    """
+    from helpers.patches.half import to_half
+
+    edit_file(source, target, lambda model: to_half(_filtered(model, "topk").model))
+
+
+def _filtered(model: onnx.ModelProto, form: Form = "mask") -> PatchResult:
+    """The filter saves time; where it does not know the decode, the graph is right without it."""
+    from helpers.patches import PatchError, unchanged
+    from helpers.patches.filter import filter_candidates
+
+    try:
+        return filter_candidates(model, form=form)
+    except PatchError as refusal:
+        return unchanged(model, f"not filtered before the decode: {refusal}")
 
 
 def _with_nms(model: onnx.ModelProto, recipe: Recipe) -> PatchResult:

@@ -76,10 +76,15 @@ def test_the_files_agree_with_each_other(built):
     assert not slots[0, len(rows) :].any()
 
 
-def test_metadata_names_the_classes(built):
-    metadata = {p.key: p.value for p in onnx.load(built[1].ultralytics).metadata_props}
-    assert metadata["names"] == "{0: 'a', 1: 'b', 2: 'c'}"
-    assert metadata["stride"] == "16"
+def metadata(path):
+    return {entry.key: entry.value for entry in onnx.load(path).metadata_props}
+
+
+def test_metadata_names_the_classes_and_the_filter(built):
+    found = metadata(built[1].ultralytics)
+    assert found["names"] == "{0: 'a', 1: 'b', 2: 'c'}"
+    assert found["stride"] == "16"
+    assert found["filter"].startswith("mask: objectness above 0.05")
 
 
 def test_manifest_of_all(built):
@@ -186,9 +191,13 @@ def test_half_precision_is_one_more_file_and_stale_with_its_source(copied):
     files = copied[1]
     recipe = Recipe((32, 48), score_threshold=0.05, half=True)
     assert not files.fp16.exists()
-    assert steps(*copied, recipe=recipe) == ["current"] * 3 + ["to_half"]
+    assert steps(*copied, recipe=recipe) == ["current"] * 3 + ["filter_candidates"]
     assert shapes(files.fp16) == shapes(files.ultralytics)
-    assert onnx.load(files.fp16).metadata_props == onnx.load(files.ultralytics).metadata_props
+    half, full = (metadata(path) for path in (files.fp16, files.ultralytics))
+    assert half.pop("filter").startswith("topk")
+    assert full.pop("filter").startswith("mask")
+    assert half == full
+    assert not {node.op_type for node in onnx.load(files.fp16).graph.node} & {"NonZero"}
     manifest = Manifest(files.folder)
     assert list(manifest.entries()[files.fp16.name]["sources"]) == [files.ultralytics.name]
     assert steps(*copied, recipe=recipe) == ["current"] * 4
@@ -199,6 +208,35 @@ def test_half_precision_is_one_more_file_and_stale_with_its_source(copied):
     best = [run(path, images)[0, 0, 4] for path in (files.fp16, files.ultralytics)]
     assert best[0] == pytest.approx(best[1], abs=0.01)
     assert files.fp16.stat().st_size < files.ultralytics.stat().st_size
+
+
+def test_any_batch_is_one_more_file(copied):
+    checkpoint, files = copied
+    recipe = Recipe((32, 48), score_threshold=0.05, batched=True)
+    assert steps(*copied, recipe=recipe) == ["current"] * 3 + ["filter_candidates"]
+    assert shapes(files.batched) == [["batch", 3, 48, 32], ["batch", 100, 6]]
+    assert metadata(files.batched)["args"] == "{'nms': True, 'dynamic': True}"
+    images = np.random.default_rng(3).random((3, 3, 48, 32), dtype=np.float32)
+    images[1] = 0
+    alone = [run(files.ultralytics, images[index : index + 1])[0] for index in range(3)]
+    np.testing.assert_allclose(run(files.batched, images), alone, atol=1e-4)
+    assert len({int((table[:, 4] > 0).sum()) for table in alone}) > 1
+    assert steps(checkpoint, files, recipe) == ["current"] * 4
+
+
+def test_a_decode_that_is_not_understood_stays(built, tmp_path):
+    """The graph is right without the filter; only the form for any batch needs it."""
+    model = onnx.load(built[1].end2end)
+    target = next(node for node in model.graph.node if node.op_type == "Sigmoid" and "decode" in node.name)
+    target.op_type = "Tanh"
+    onnx.save(model, tmp_path / "odd.onnx")
+    report = patch_file(tmp_path / "odd.onnx", tmp_path / "done.onnx")
+    assert any(
+        "not filtered before the decode: model: expected the decode of YOLOv7" in line for line in report
+    )
+    assert shapes(tmp_path / "done.onnx")[1] == [1, 100, 6]
+    with pytest.raises(PatchError, match="a graph for any batch up to the NMS"):
+        patch_file(tmp_path / "odd.onnx", tmp_path / "many.onnx", batched=True)
 
 
 def test_safetensors_give_the_same_graph(copied, tmp_path):

@@ -19,7 +19,8 @@ __all__ = ["need", "require"]
 # Every kind with the files on the way to it, and what the recipe must ask for besides.
 CHAINS = {"raw": ("raw",), "end2end": ("raw", "end2end"), "ultralytics": ("raw", "end2end", "ultralytics")}
 CHAINS["fp16"] = (*CHAINS["ultralytics"], "fp16")
-RECIPES = {"fp16": Recipe(half=True)}
+CHAINS["batched"] = (*CHAINS["end2end"], "batched")
+RECIPES = {"fp16": Recipe(half=True), "batched": Recipe(batched=True)}
 
 
 def need(model: CourseModel, kind: str) -> Path:
@@ -27,7 +28,7 @@ def need(model: CourseModel, kind: str) -> Path:
 
     Args:
         model: The lesson's model.
-        kind: `raw`, `end2end`, `ultralytics` or `fp16`.
+        kind: `raw`, `end2end`, `ultralytics`, `batched` or `fp16`.
 
     Raises:
         ValueError: Another kind.

@@ -132,19 +132,20 @@ def _free_batch(model: onnx.ModelProto, images: onnx.ValueInfoProto) -> tuple[st
     if size.dim_param:
         return size.dim_param, []
     report = [f"{images.name}: batch {size.dim_value or 'unknown'} -> batch"]
-    size.dim_param = "batch"
+    another = size.dim_value + 1  # does everything up to the NMS follow?
+    size.dim_value = another
     del model.graph.value_info[:]  # sizes that were worked out for the old batch
     try:
         inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True).graph
     except onnx.shape_inference.InferenceError as error:
         raise _baked(str(error).strip().splitlines()[-1]) from error
     shapes = {value.name: shape_of(value) for value in inferred.value_info}
-    seen = {
-        name: shapes.get(name) for node in model.graph.node if node.op_type == "NonMaxSuppression"
-        for name in node.input[:2]
-    }  # fmt: skip
-    if not seen or any(shape is None or shape[0] != "batch" for shape in seen.values()):
-        raise _baked(", ".join(f"{name} {list(shape or ())}" for name, shape in seen.items()) or "no NMS")
+    suppressions = [node for node in model.graph.node if node.op_type == "NonMaxSuppression"]
+    seen = {name: shapes.get(name) for node in suppressions for name in node.input[:2]}
+    if not seen or any(shape is None or shape[0] != another for shape in seen.values()):
+        found = (f"{name} {list(shape or ())} for {another} pictures" for name, shape in seen.items())
+        raise _baked(", ".join(found) or "no NMS")
+    size.dim_param = "batch"
     return "batch", report
 
 
