@@ -73,6 +73,7 @@ def build_engine(
     batch: tuple[int, int, int] | None = None,
     version_compatible: bool = False,
     hardware_compatible: bool = False,
+    tf32: bool = True,
     progress: bool = True,
 ) -> BuildReport:
     """Build an engine that Ultralytics and `helpers.engine_run.Engine` read, and enter it in the manifest.
@@ -87,6 +88,7 @@ def build_engine(
         batch: Fewest, usual and most pictures at once, for a graph with an open batch.
         version_compatible: Loads in later TensorRT versions, too, and runs a little slower.
         hardware_compatible: Loads on other GPUs from Ampere on, and runs a little slower.
+        tf32: FP32 convolutions may round what they multiply to TF32, which has no more digits than FP16.
         progress: Bars where there is a terminal or a notebook.
 
     Raises:
@@ -105,7 +107,7 @@ def build_engine(
     gpu = f"{torch.cuda.get_device_name()}, compute capability {capability[0]}.{capability[1]}"
     name = f"timing-{version}-sm{capability[0]}{capability[1]}.cache"
     cache = Path(timing_cache) if timing_cache else plan.engine_path.parent / name
-    wish = Wish(workspace_gb, cache, version_compatible, hardware_compatible)
+    wish = Wish(workspace_gb, cache, version_compatible, hardware_compatible, tf32)
     cached, cancel, begun = cache.is_file(), Event(), time.perf_counter()
     device = torch.cuda.current_device()
 

@@ -162,6 +162,8 @@ def _configure(config: trt.IBuilderConfig, wish: Wish) -> None:
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # so that precisions can be read back
     if wish.version_compatible:
         config.set_flag(trt.BuilderFlag.VERSION_COMPATIBLE)
+    if not wish.tf32:
+        config.clear_flag(trt.BuilderFlag.TF32)  # it is set from the start
     if wish.hardware_compatible:
         config.hardware_compatibility_level = trt.HardwareCompatibilityLevel.AMPERE_PLUS
 

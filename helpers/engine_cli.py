@@ -24,6 +24,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     option("--timing-cache", type=Path, help="timings of earlier builds (default: a file beside the engine)")
     option("--version-compatible", action="store_true", help="loads in later TensorRT, too; a bit slower")
     option("--hardware-compatible", action="store_true", help="loads on GPUs from Ampere on; a bit slower")
+    option("--no-tf32", action="store_true", help="FP32 convolutions with all their digits; slower")
     option("--no-progress", action="store_true", help="no bars")
     option("--fp32", action="store_true", help="of a checkpoint: the graph without half precision")
     option("--size", type=picture_size, default=(640, 640), help="of a checkpoint: 640, or 640x480 (w x h)")
@@ -46,7 +47,8 @@ def _build(options: argparse.Namespace) -> None:
     report = build_engine(
         graph, target, workspace_gb=options.workspace, timing_cache=options.timing_cache,
         batch=options.batch, version_compatible=options.version_compatible,
-        hardware_compatible=options.hardware_compatible, progress=not options.no_progress,
+        hardware_compatible=options.hardware_compatible, tf32=not options.no_tf32,
+        progress=not options.no_progress,
     )  # fmt: skip
     _say(*report.lines(), *(f"TensorRT says: {message}" for message in report.messages))
     _say(f"use it: python -m helpers detect {target} PICTURES, or YOLO({str(target)!r}, task='detect')")

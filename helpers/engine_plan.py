@@ -28,6 +28,7 @@ class Wish:
     timing_cache: Path
     version_compatible: bool = False
     hardware_compatible: bool = False
+    tf32: bool = True
 
     @property
     def workspace_bytes(self) -> int:

@@ -63,6 +63,7 @@ def test_one_call_on_both(double, tmp_path):
     assert (pool.name, limit) == ("WORKSPACE", 2 << 30)
     assert double.named("IBuilderConfig.profiling_verbosity")[0][0].name == "DETAILED"
     assert not double.named("IBuilderConfig.set_flag")
+    assert not double.named("IBuilderConfig.clear_flag")
     assert not double.named("IBuilderConfig.add_optimization_profile")
     header = read_header(report.path)
     assert header["names"] == {"0": "RBC", "1": "WBC"}
@@ -106,8 +107,10 @@ def test_options(double, tmp_path):
     graph = write_graph(tmp_path / "a.onnx", batch="batch")
     double.script.shapes = {"images": (-1, 3, 64, 96), "output": (-1, 100, 6)}
     build_engine(
-        graph, tmp_path / "a.engine", batch=(1, 2, 4), version_compatible=True, hardware_compatible=True
-    )
+        graph, tmp_path / "a.engine", batch=(1, 2, 4), version_compatible=True, hardware_compatible=True,
+        tf32=False,
+    )  # fmt: skip
+    assert [flag.name for (flag,) in double.named("IBuilderConfig.clear_flag")] == ["TF32"]
     ((name, *shapes),) = double.named("IOptimizationProfile.set_shape")
     assert (name, [shape[0] for shape in shapes]) == ("images", [1, 2, 4])
     assert double.named("IBuilderConfig.set_flag")[0][0].name == "VERSION_COMPATIBLE"

@@ -75,7 +75,7 @@ def test_build(double, here, capsys):
 def test_every_option(double, here, capsys):
     write_graph(here / "a.onnx", batch="batch")
     double.script.shapes = {"images": (-1, 3, 64, 96), "output": (-1, 100, 6)}
-    options = ["--workspace", "0.5", "--batch", "2,3,5", "--timing-cache", "t.cache", "--no-progress"]
+    options = ["--workspace", "0.5", "--batch", "2,3,5", "--timing-cache", "t.cache", "--no-tf32"]
     compatible = ["--version-compatible", "--hardware-compatible"]
     assert main(["build", "a.onnx", "--out", "deep/b.engine", *options, *compatible]) == 0
     said = capsys.readouterr().out
@@ -86,6 +86,7 @@ def test_every_option(double, here, capsys):
     assert double.named("IBuilderConfig.set_flag")[0][0].name == "VERSION_COMPATIBLE"
     assert double.named("IBuilderConfig.hardware_compatibility_level")[0][0].name == "AMPERE_PLUS"
     assert (here / "t.cache").is_file()
+    assert len(double.named("IBuilderConfig.clear_flag")) == 1
     header = read_header(here / "deep" / "b.engine")
     assert header["made_by"]["version_compatible"] is header["made_by"]["hardware_compatible"] is True
 
