@@ -9,7 +9,7 @@ FP32, FP16 or INT8, with its candidates filtered or not.
 
 `add_picture` is the first two together: a raw picture in, finished boxes out. Sizes are rounded in integers,
 so the letterbox has the size and place of `helpers.images.letterbox`, whatever the picture's; its pixels are
-whole grey levels, at most one apart from OpenCV's, which interpolates with 11 bits.
+whole grey levels, OpenCV's own (see `preprocess_resize`).
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from helpers.patches import (
     unchanged,
 )
 from helpers.patches import preprocess_nodes as nodes
+from helpers.patches.preprocess_resize import add_resize
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,20 +43,21 @@ if TYPE_CHECKING:
     Sources = dict[str, Source]
     Dimensions = Sequence[int | str | None]
 
-__all__ = ["PICTURE", "PICTURES", "PICTURE_BOXES", "PICTURE_WH"]
-__all__ += ["add_box_mapping", "add_conversion", "add_letterbox", "add_picture"]
+__all__ = ["add_box_mapping", "add_conversion", "add_letterbox", "add_picture"]
 
 PICTURE, PICTURES, PICTURE_WH, PICTURE_BOXES = "picture", "pictures", "picture_wh", "picture_boxes"
 GREY, WHITE, EDGE = np.array(114, np.float32), np.array(255, np.float32), np.zeros(1, np.float32)
 CONTENT, BEFORE, SIZE_WH = "fit/content_wh", "fit/before_wh", "fit/size_wh"
-FIXED, FRESH = "export for a fixed size", "start from the graph as `python -m helpers patch` makes it"
+FRESH = "start from the graph as `python -m helpers patch` makes it, in a fixed size"
 
 
-def add_picture(model: onnx.ModelProto) -> PatchResult:
+def add_picture(model: onnx.ModelProto, *, exact: bool = True) -> PatchResult:
     """Letterbox, colours and the way back in the graph: a raw picture in, boxes in its own pixels out.
 
     Args:
         model: a finished detector for one picture, `images` `[1, 3, H, W]` to rows `[1, S, 6]`.
+        exact: scale as OpenCV does, to the last bit. `False` takes ONNX's `Resize`: faster, one node, and the
+            same where a whole number of pixels becomes one; elsewhere up to one grey level off.
 
     Returns:
         The model with input `picture` `uint8[height, width, 3]` and output `picture_boxes` `[1, S, 6]`.
@@ -72,7 +74,7 @@ def add_picture(model: onnx.ModelProto) -> PatchResult:
     [('picture', ('height', 'width', 3)), ('picture_boxes', (1, 3, 6))]
     """
     _require_rows(open_model(model))
-    letterboxed = add_letterbox(model)
+    letterboxed = add_letterbox(model, exact=exact)
     mapped = add_box_mapping(letterboxed.model)
     done = [result for result in (letterboxed, mapped) if result.changed]
     if not done:
@@ -81,8 +83,12 @@ def add_picture(model: onnx.ModelProto) -> PatchResult:
     return PatchResult(mapped.model, changed=True, report=report)
 
 
-def add_letterbox(model: onnx.ModelProto) -> PatchResult:
+def add_letterbox(model: onnx.ModelProto, *, exact: bool = True) -> PatchResult:
     """The first half: pictures of any size go in as they are. What comes out stays as it was.
+
+    Args:
+        model: a graph with `images` `[1, 3, H, W]`.
+        exact: as in `add_picture`.
 
     Returns:
         The model with input `picture` `uint8[height, width, 3]`, BGR; a symbolic batch is 1 now.
@@ -103,10 +109,8 @@ def add_letterbox(model: onnx.ModelProto) -> PatchResult:
     before = len(patched.graph.node)
     splice(patched, nodes.measure, {"picture": PICTURE}, "measure", PICTURE_WH)
     _add_fit(patched, _size(patched))
-    content: Sources = {"pixels": "measure/pixels", "picture_wh": PICTURE_WH, "content_wh": CONTENT}
-    content |= {"one": np.array([1]), "three": np.array([3]), "nothing": np.zeros(0, np.float32)}
-    splice(patched, nodes.resize, content, "resize", "resize/content")
-    place: Sources = {"content": "resize/content", "content_wh": CONTENT, "before_wh": BEFORE}
+    content = add_resize(patched, "measure/pixels", PICTURE_WH, CONTENT, exact=exact)
+    place: Sources = {"content": content, "content_wh": CONTENT, "before_wh": BEFORE}
     place |= {"size_wh": SIZE_WH, "none": np.array([0, 0]), "grey": GREY}
     splice(patched, nodes.pad, place, "pad", "pad/padded")
     _add_colours(patched, "pad/padded", images)
@@ -187,7 +191,7 @@ def _size(model: onnx.ModelProto) -> tuple[int, int]:
     value, shape = (pictures, (shape_of(pictures) or ())[1:3]) if pictures else _images(model)
     height, width = shape[-2:]
     if not isinstance(height, int) or not isinstance(width, int):
-        raise PatchError("model", "an input of fixed height and width", _said(value), FIXED)
+        raise PatchError("model", "an input of fixed height and width", _said(value), FRESH)
     return width, height
 
 
@@ -212,11 +216,9 @@ def _add_fit(model: onnx.ModelProto, size_wh: tuple[int, int]) -> None:
 
 def _add_colours(model: onnx.ModelProto, source: str, images: onnx.ValueInfoProto) -> None:
     """Append what makes the network's input, in its type and under its name, from planes of 0 to 255."""
-    half = images.type.tensor_type.elem_type == TensorProto.FLOAT16
-    full = "colours/scaled" if half else images.name
-    splice(model, nodes.colours, {"nchw": source, "white": WHITE}, "colours", full)
-    if half:
-        splice(model, nodes.halve, {"full": full}, "colours", images.name)
+    kind = images.type.tensor_type.elem_type
+    function = nodes.colours if kind == TensorProto.FLOAT else nodes.half_colours
+    splice(model, function, {"nchw": source, "white": WHITE}, "colours", images.name)
 
 
 def _fix_batch(model: onnx.ModelProto, batch: int | str | None) -> None:
@@ -230,7 +232,7 @@ def _fix_batch(model: onnx.ModelProto, batch: int | str | None) -> None:
 def _replace_input(
     model: onnx.ModelProto, images: onnx.ValueInfoProto, name: str, shape: Dimensions, what: str
 ) -> list[str]:
-    """Put a `uint8` input in the place of `images`, and say so, in the file, too."""
+    """Put a `uint8` input in the place of `images`, and say so, in the file's metadata, too."""
     line = f"{_said(images)} -> {name} uint8{list(shape)}: BGR, {what}"
     new = helper.make_tensor_value_info(name, TensorProto.UINT8, shape)
     next(value for value in model.graph.input if value.name == images.name).CopyFrom(new)
@@ -242,13 +244,10 @@ def _note(model: onnx.ModelProto, **notes: str) -> None:
     """Say in the metadata what is in the graph; what is there stays."""
     notes["ultralytics"] = "cannot run this file: it prepares pictures itself"
     kept = {entry.key: entry.value for entry in model.metadata_props}
-    del model.metadata_props[:]
     helper.set_model_props(model, kept | notes)
 
 
-def _finished(
-    old: onnx.ModelProto, model: onnx.ModelProto, before: int, report: Sequence[str]
-) -> PatchResult:
+def _finished(old: onnx.ModelProto, model: onnx.ModelProto, before: int, report: list[str]) -> PatchResult:
     """Bring the nodes from `before` on to the front, where the picture comes in, and check the whole."""
     ordered = [onnx.NodeProto.FromString(node.SerializeToString()) for node in model.graph.node]
     del model.graph.node[:]

@@ -1,8 +1,8 @@
 """The operators that take a raw picture to the network's input, and boxes back: small onnxscript functions.
 
 `Cast` comes first, because TensorRT knows `UINT8` at the border of an engine alone; what follows is float32
-and int64, and `Resize` sees `[1, 3, H, W]`, the layout that every runtime has. Sizes are whole numbers
-throughout, `[B, 2]`, so that rounding is exact.
+and int64. Sizes are whole numbers throughout, `[B, 2]`, so that rounding is exact. Scaling is in
+`preprocess_resize`.
 """
 
 # mypy: disable-error-code="untyped-decorator"
@@ -11,7 +11,7 @@ from __future__ import annotations
 from onnxscript import FLOAT, FLOAT16, INT64, UINT8, script
 from onnxscript import opset12 as op
 
-__all__ = ["centre", "colours", "fit", "halve", "measure", "pad", "planes", "resize", "to_picture"]
+__all__ = ["centre", "colours", "fit", "half_colours", "measure", "pad", "planes", "to_picture"]
 
 
 @script()
@@ -56,25 +56,6 @@ def centre(content_wh: INT64, size_wh: INT64, two: INT64) -> INT64:
 
 
 @script()
-def resize(
-    pixels: FLOAT, picture_wh: INT64, content_wh: INT64, one: INT64, three: INT64, nothing: FLOAT
-) -> FLOAT:
-    """The picture `[H, W, 3]` scaled to its content's size, in whole grey levels: `[1, 3, h, w]`."""
-    picture_row = op.Reshape(picture_wh, [2])
-    picture_hw = op.Gather(picture_row, [1, 0], axis=0)
-    picture_shape = op.Concat(one, picture_hw, three, axis=0)
-    nhwc = op.Reshape(pixels, picture_shape)
-    nchw = op.Transpose(nhwc, perm=[0, 3, 1, 2])
-    content_row = op.Reshape(content_wh, [2])
-    content_hw = op.Gather(content_row, [1, 0], axis=0)
-    content_shape = op.Concat(one, three, content_hw, axis=0)
-    scaled = op.Resize(
-        nchw, nothing, nothing, content_shape, mode="linear", coordinate_transformation_mode="half_pixel"
-    )
-    return op.Round(scaled)
-
-
-@script()
 def pad(
     content: FLOAT, content_wh: INT64, before_wh: INT64, size_wh: INT64, none: INT64, grey: FLOAT
 ) -> FLOAT:
@@ -104,9 +85,11 @@ def colours(nchw: FLOAT, white: FLOAT) -> FLOAT:
 
 
 @script()
-def halve(full: FLOAT) -> FLOAT16:
-    """To FP16, for a graph whose input is."""
-    return op.Cast(full, to=10)
+def half_colours(nchw: FLOAT, white: FLOAT) -> FLOAT16:
+    """The same for a network whose input is FP16."""
+    red_green_blue = op.Gather(nchw, [2, 1, 0], axis=1)
+    scaled = op.Div(red_green_blue, white)
+    return op.Cast(scaled, to=10)
 
 
 @script()
