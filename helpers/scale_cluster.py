@@ -51,14 +51,8 @@ def cluster(
                     "_temp_dir": stack.enter_context(_short_folder()),
                 }  # fmt: skip
             stack.callback(ray.shutdown)
-            try:
-                with _no_greeting():
-                    ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
-            except (ConnectionError, ray.exceptions.RaySystemError) as error:
-                raise ScaleError(
-                    f"address: expected a Ray cluster at {address}, got none ({error}); "
-                    "check it with: ray status"
-                ) from error
+            with _Refusal(address or "this machine"), _no_greeting():
+                ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
         yield ray
 
 
@@ -67,6 +61,25 @@ def _short_folder() -> AbstractContextManager[str | None]:
     if not Path("/tmp").is_dir():  # noqa: S108 - Windows
         return nullcontext()
     return tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True)
+
+
+class _Refusal:
+    """Says what it means that Ray did not start; some of its reasons are bare `Exception`s."""
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> None:
+        ray_own = kind is not None and kind.__module__.startswith("ray.")
+        if kind is Exception or ray_own or isinstance(error, ConnectionError | TimeoutError):
+            said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise ScaleError(
+                f"address: expected Ray to start or to answer on {self.where}, got {said!r}; "
+                "check a cluster with: ray status; on a busy machine, wait and call again"
+            ) from error
 
 
 @contextmanager

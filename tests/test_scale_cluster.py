@@ -17,10 +17,6 @@ from helpers.scale_parts import ScaleError
 class Ray:
     """A stand-in: what is asked of it is written down."""
 
-    class exceptions:  # noqa: N801 - as in ray
-        class RaySystemError(Exception):
-            pass
-
     def __init__(self, error=None, running=False):
         self.error, self.running, self.asked, self.downs = error, running, {}, 0
 
@@ -82,10 +78,30 @@ def test_the_address_is_all_a_cluster_needs(stand_in):
     assert ray.downs == 1
 
 
-@pytest.mark.parametrize("error", [ConnectionError("refused"), Ray.exceptions.RaySystemError("version")])
-def test_no_cluster_at_the_address(stand_in, error):
+class OwnError(Exception):
+    """Stands for one of Ray's."""
+
+
+OwnError.__module__ = "ray.exceptions"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ConnectionError("refused\nby all"), TimeoutError("refused"), OwnError("refused"), Exception("refused")],
+)
+@pytest.mark.parametrize(("address", "where"), [("head:1", "head:1"), (None, "this machine")])
+def test_ray_does_not_answer(stand_in, error, address, where):
     ray = stand_in(Ray(error))
-    with pytest.raises(ScaleError, match="expected a Ray cluster at head:1, got none"), cluster("head:1"):
+    said = f"expected Ray to start or to answer on {where}, got 'refused'; check"
+    with pytest.raises(ScaleError, match=said), cluster(address):
+        pytest.fail("started")
+    assert ray.downs == 1
+
+
+@pytest.mark.parametrize("error", [ValueError("num_cpus"), KeyboardInterrupt()])
+def test_other_errors_are_not_ours_to_explain(stand_in, error):
+    ray = stand_in(Ray(error))
+    with pytest.raises(type(error)), cluster():
         pytest.fail("started")
     assert ray.downs == 1
 
