@@ -47,6 +47,8 @@ class Plan:
         size: input size at detection, in pixels.
         window: side of the training windows in pixels; None chooses by the objects' sizes.
         peak: highest learning rate.
+        mosaic: probability of a mosaic; a short run has no time for many.
+        whole: share of the run, at its end, on whole pictures without mosaics.
         anchors: `check` refits those that do not fit, `keep` never, `fit` always.
         any_way_up: pictures may be turned.
         seed, device, workers, evaluate_every, save_every: as in `TrainingConfig`.
@@ -64,6 +66,8 @@ class Plan:
     size: int = 640
     window: int | None = None
     peak: float = 0.002
+    mosaic: float = 0.8
+    whole: float = 0.06
     anchors: str = "check"
     any_way_up: bool = False
     seed: int = 0
@@ -163,7 +167,7 @@ def _recipe(plan: Plan, steps: int, sizes_wh: np.ndarray) -> BatchRecipe:
     return BatchRecipe(
         batch=plan.batch, size=plan.window or choose_window(sizes_wh, plan.size), canvas=plan.size,
         steps=steps * plan.accumulate, real_fraction=1.0, rectangular=True, upright=not plan.any_way_up,
-        seed=plan.seed,
+        mosaic=plan.mosaic, calm_fraction=max(0.15, plan.whole), whole_fraction=plan.whole, seed=plan.seed,
     )  # fmt: skip
 
 
