@@ -1,7 +1,8 @@
 """Pictures in, `Detections` out: one interface over ONNX Runtime and TensorRT.
 
 Two output forms are understood: `[M, 7]` of the end-to-end graph (batch, x0, y0, x1, y1, class, score) and
-`[B, S, 6]` of the patched graph (x0, y0, x1, y1, score, class; rows of zeros are padding).
+`[B, S, 6]` of the patched graph (x0, y0, x1, y1, score, class; rows of zeros are padding). What goes in, a
+tensor or the raw picture, is read from the graph (`helpers.feeds`).
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from numpy.typing import NDArray
 
 from helpers.detections import Detections
 from helpers.drawing import draw
-from helpers.images import ImageError, Letterbox, check_image, find_images, letterbox, load_image, to_tensor
+from helpers.feeds import Feed
+from helpers.images import ImageError, Letterbox, check_image, find_images, load_image
 from helpers.session import DetectorError, open_session, read_metadata
 from helpers.video import frame_rate, read_frames, write_video
 
@@ -86,26 +88,9 @@ class Detector:
         self.metadata = read_metadata(self._session)
         names = self.metadata.get("names", ())
         self.names = tuple(str(name) for name in (names.values() if isinstance(names, dict) else names))
-        self._read_input()
+        self._feed = Feed.of(self._session, self.metadata, self._label)
+        self.size_wh, self.batch = self._feed.size_wh, self._feed.batch
         self._read_output()
-
-    def _read_input(self) -> None:
-        inputs = self._session.get_inputs()
-        got = ", ".join(f"{i.name} {i.type} {i.shape}" for i in inputs)
-        shape = inputs[0].shape if len(inputs) == 1 else []
-        types = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
-        if len(shape) != 4 or shape[1] != 3 or inputs[0].name != "images" or inputs[0].type not in types:
-            raise DetectorError(
-                f"{self._label}: expected one input, images tensor(float) [B, 3, H, W], got {got}; "
-                "export it with helpers.export.export_onnx"
-            )
-        height, width = (
-            side if isinstance(side, int) else _imgsz(self.metadata, axis, self._label)
-            for axis, side in enumerate(shape[2:])
-        )
-        self._dtype = types[inputs[0].type]
-        self.size_wh: tuple[int, int] = (width, height)
-        self.batch: int | None = shape[0] if isinstance(shape[0], int) else None
 
     def _read_output(self) -> None:
         outputs = self._session.get_outputs()
@@ -176,19 +161,16 @@ class Detector:
     def _detect_batch(self, images_bgr: Sequence[NDArray[np.uint8]]) -> list[Detections]:
         if not images_bgr:
             return []
-        boxed = [letterbox(image_bgr, self.size_wh) for image_bgr in images_bgr]
-        tensors = [to_tensor(box.image_bgr) for box in boxed]
-        tensors += [np.zeros_like(tensors[0])] * ((self.batch or len(boxed)) - len(boxed))
-        images_nchw = tensors[0] if len(tensors) == 1 else np.concatenate(tensors)
-        output = np.asarray(
-            self._session.run(None, {"images": images_nchw.astype(self._dtype, copy=False)})[0]
-        )
+        feed, boxed = self._feed(images_bgr)
+        output = np.asarray(self._session.run(None, feed)[0])
         return [self._in_picture(_rows(output, index), box) for index, box in enumerate(boxed)]
 
     def _in_picture(self, rows: NDArray[np.float64], box: Letterbox) -> Detections:
         found = Detections.from_rows(rows).above(self.score_threshold).sorted()
-        boxes_xyxy = box.boxes_to_picture(found.boxes_xyxy)
-        return Detections(boxes_xyxy, found.scores, found.class_ids).clipped(box.picture_wh)
+        if not self._feed.mapped:
+            boxes_xyxy = box.boxes_to_picture(found.boxes_xyxy)
+            found = Detections(boxes_xyxy, found.scores, found.class_ids)
+        return found.clipped(box.picture_wh)
 
 
 def _rows(output: NDArray[Any], index: int) -> NDArray[np.float64]:
@@ -197,13 +179,6 @@ def _rows(output: NDArray[Any], index: int) -> NDArray[np.float64]:
     if table.ndim == 3:
         return np.asarray(table[index])
     return np.asarray(table[table[:, 0] == index][:, [1, 2, 3, 4, 6, 5]])
-
-
-def _imgsz(metadata: dict[str, Any], axis: int, label: str) -> int:
-    imgsz = metadata.get("imgsz")
-    if not isinstance(imgsz, list | tuple) or len(imgsz) != 2:
-        raise DetectorError(f"{label}: its input has no fixed size and its metadata no imgsz [height, width]")
-    return int(imgsz[axis])
 
 
 def _anchor_counts(size_wh: tuple[int, int]) -> set[int]:

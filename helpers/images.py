@@ -21,16 +21,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = [
-    "ImageError",
-    "Letterbox",
-    "find_images",
-    "iter_images",
-    "letterbox",
-    "load_image",
-    "save_image",
-    "to_tensor",
-]
+Size = tuple[int, int]
+__all__ = ["ImageError", "Letterbox", "find_images", "iter_images", "letterbox", "load_image", "place"]
+__all__ += ["save_image", "to_tensor"]
 
 IMAGE_SUFFIXES = frozenset(
     (".avif", ".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
@@ -185,28 +178,39 @@ def letterbox(image_bgr: NDArray[np.uint8], size_wh: tuple[int, int]) -> Letterb
     >>> boxed.content_wh, boxed.pad_xy, boxed.boxes_to_picture([[0, 213, 640, 426]]).tolist()
     ((640, 213), (0, 213), [[0.0, 0.0, 300.0, 100.0]])
     """
-    height, width = check_image(image_bgr).shape[:2]
-    if min(size_wh) < 1:
-        raise ValueError(f"size_wh: expected two sizes of at least 1 pixel, got {size_wh}")
-    scale = min(size_wh[0] / width, size_wh[1] / height)
-    content_wh = max(round(width * scale), 1), max(round(height * scale), 1)
-    if content_wh != (width, height):
+    picture_wh = (check_image(image_bgr).shape[1], image_bgr.shape[0])
+    content_wh, (left, top) = place(picture_wh, size_wh)
+    if content_wh != picture_wh:
         image_bgr = np.asarray(cv2.resize(image_bgr, content_wh, interpolation=cv2.INTER_LINEAR), np.uint8)
-    left, top = (round((size_wh[axis] - content_wh[axis]) / 2 - 0.1) for axis in (0, 1))
     padded = np.full((size_wh[1], size_wh[0], 3), GREY, np.uint8)
     padded[top : top + content_wh[1], left : left + content_wh[0]] = image_bgr
-    return Letterbox(padded, (width, height), content_wh, (left, top))
+    return Letterbox(padded, picture_wh, content_wh, (left, top))
 
 
-def to_tensor(image_bgr: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """The network's input: `images_nchw` `float32[1, 3, H, W]`, RGB, 0 to 1.
+def place(picture_wh: Size, size_wh: Size) -> tuple[Size, Size]:
+    """Where a letterbox puts a picture: its scaled size, and the grey pixels left of it and above.
+
+    >>> place((300, 100), (640, 640))
+    ((640, 213), (0, 213))
+    """
+    if min(size_wh) < 1:
+        raise ValueError(f"size_wh: expected two sizes of at least 1 pixel, got {size_wh}")
+    scale = min(size_wh[0] / picture_wh[0], size_wh[1] / picture_wh[1])
+    width, height = (max(round(side * scale), 1) for side in picture_wh)
+    return (width, height), (round((size_wh[0] - width) / 2 - 0.1), round((size_wh[1] - height) / 2 - 0.1))
+
+
+def to_tensor(image_bgr: NDArray[np.uint8], out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+    """The network's input: `images_nchw` `float32[1, 3, H, W]`, RGB, 0 to 1; written into `out` if given.
 
     >>> to_tensor(np.full((2, 4, 3), (255, 0, 51), np.uint8))[0, :, 0, 0].tolist() == [np.float32(0.2), 0, 1]
     True
     """
     height, width = check_image(image_bgr).shape[:2]
-    images_nchw = np.empty((1, 3, height, width), np.float32)
-    np.divide(image_bgr.transpose(2, 0, 1)[::-1], np.float32(255), out=images_nchw[0])
+    images_nchw = np.empty((1, 3, height, width), np.float32) if out is None else out
+    planes = np.empty((3, height, width), np.uint8)
+    cv2.split(image_bgr, [planes[2], planes[1], planes[0]])  # far faster than NumPy's strides
+    np.divide(planes, np.float32(255), out=images_nchw[0])
     return images_nchw
 
 
