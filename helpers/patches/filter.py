@@ -42,6 +42,7 @@ __all__ = ["Form", "filter_candidates"]
 Form = Literal["mask", "topk"]
 MOST_K = 3839  # TensorRT's TopK wants K < 3840
 KEY = "filter"  # in the metadata
+COPIES = "filter/copies"
 
 
 def filter_candidates(
@@ -160,6 +161,9 @@ def _insert(model: onnx.ModelProto, place: int, decode: Decode, limit: float, k:
     new = onnx.ModelProto()
     new.opset_import.extend(model.opset_import)
     parts: dict[str, list[str]] = {"logits": [], "place": [], "scale": []}
+    if not k:
+        head: dict[str, Source] = {"head": decode.levels[0].head, "one": np.array([1])}
+        splice(new, nodes.once_each, head, "filter", COPIES)
     smallest = min(decode.levels, key=lambda level: level.candidates)
     for number, level in enumerate(decode.levels):
         prefix = f"filter/level{number}"
@@ -187,24 +191,22 @@ def _level(
     """Of one level the logits, places and scales of the candidates that stay."""
     cells, anchors = len(level.places), len(level.scales)
     channels = np.arange(anchors) * columns + 4
-    logits = f"{prefix}/objectness"
+    logits, index = f"{prefix}/objectness", f"{prefix}/index"
     splice(new, nodes.objectness, {"head": level.head, "objectness_channels": channels}, prefix, logits)
     if k:
-        splice(new, nodes.best, {"logits": logits, "k": np.array([k])}, prefix, f"{prefix}/index")
+        splice(new, nodes.best, {"logits": logits, "k": np.array([k])}, prefix, index)
     else:
         opset = next(entry.version for entry in new.opset_import if entry.domain in ("", "ai.onnx"))
         highest = nodes.any_picture if opset >= 18 else nodes.any_picture_12
         splice(new, highest, {"logits": logits}, prefix, f"{prefix}/highest")
-        given: dict[str, Source] = {"highest": f"{prefix}/highest", "limits": limits}
-        splice(new, nodes.survivors, given, prefix, f"{prefix}/index")
-    tables = {"places": level.places, "scales": level.scales}
-    sizes = {"cells": np.array(cells), "jump": np.array((columns - 1) * cells)}
-    splice(new, nodes.address, {"index": f"{prefix}/index", **tables, **sizes}, prefix)
-    rows: dict[str, Source] = {"head": level.head, "first": f"{prefix}/first"}
-    rows["lanes"] = np.arange(columns) * cells
-    if k:
-        rows["row"] = np.array([0, k, columns])
-    splice(new, nodes.each_picture if k else nodes.same_rows, rows, prefix, f"{prefix}/logits")
+        given: dict[str, Source] = {"highest": f"{prefix}/highest", "limits": limits, "copies": COPIES}
+        splice(new, nodes.survivors, given, prefix, index)
+    tables = {"cells": np.array(cells), "places": level.places, "scales": level.scales}
+    splice(new, nodes.geometry, {"index": index, **tables}, prefix)
+    rows: dict[str, Source] = {"head": level.head, "index": index, "anchor": f"{prefix}/anchor"}
+    rows |= {"jump": np.array((columns - 1) * cells), "lanes": np.arange(columns) * cells}
+    form = np.array([0, k or -1, columns])
+    splice(new, nodes.rows_of, {**rows, "form": form}, prefix, f"{prefix}/logits")
 
 
 def _replace(field: Any, values: Iterable[Message]) -> None:
