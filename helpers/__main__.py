@@ -10,15 +10,21 @@ from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from helpers.arguments import folder, new_onnx_file, number, picture_size, whole
-from helpers.convert import Recipe, convert, export_checkpoint, patch_file
+from helpers.arguments import add_thresholds, class_names, folder, new_onnx_file, number, picture_size
+from helpers.convert import Recipe, convert, export_checkpoint
 from helpers.download import find_checkpoint
+from helpers.patch_cli import progress, report
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from helpers.detector import Detector
 
+FORMS = {
+    "half": "the FP16 form, for engines",
+    "batched": "the form for any number of pictures",
+    "picture": "the form that takes a raw picture",
+}
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm")
 
 
@@ -66,11 +72,12 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="command")
     _add_files(commands)
     _add_pictures(commands)
-    from helpers import engine_cli, scale_cli
+    from helpers import engine_cli, patch_cli, scale_cli
     from helpers.course import cli as course
     from helpers.training import cli as training
     from helpers.training import data_cli, train_cli
 
+    patch_cli.add_parser(commands)
     engine_cli.add_parser(commands)
     scale_cli.add_parser(commands)
     train_cli.add_parser(commands)
@@ -84,13 +91,14 @@ def _add_files(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     command = commands.add_parser("convert", help="checkpoint -> raw, end-to-end and Ultralytics ONNX")
     _model(command)
     _size(command)
-    _thresholds(command)
+    add_thresholds(command)
     command.add_argument(
         "--out", type=folder, default=Path("build"), help="parent of the model's folder (build)"
     )
     command.add_argument("--names", help="class names, separated by commas, instead of the checkpoint's")
     command.add_argument("--force", action="store_true", help="make files again that are current")
-    command.add_argument("--half", action="store_true", help="also make the FP16 form, for engines")
+    for form, text in FORMS.items():
+        command.add_argument(f"--{form}", action="store_true", help=f"also make {text}")
     command.set_defaults(run=_convert)
     command = commands.add_parser("export", help="checkpoint -> raw ONNX")
     _model(command)
@@ -99,15 +107,6 @@ def _add_files(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--out", type=new_onnx_file, help="the .onnx file (default: the checkpoint's name, in this folder)"
     )
     command.set_defaults(run=_export)
-    command = commands.add_parser("patch", help="raw or [M,7] end-to-end ONNX -> the graph Ultralytics reads")
-    command.add_argument("model", type=Path, help="an .onnx file")
-    command.add_argument("--out", type=new_onnx_file, help="the new file (default: MODEL-ultralytics.onnx)")
-    command.add_argument(
-        "--names", help="class names, separated by commas, or 'coco', where the file has none"
-    )
-    command.add_argument("--stride", type=whole(1), help="largest stride, where the file does not say (32)")
-    _thresholds(command)
-    command.set_defaults(run=_patch)
 
 
 def _add_pictures(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -139,71 +138,28 @@ def _size(command: argparse.ArgumentParser) -> None:
     )
 
 
-def _thresholds(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--iou", type=number(0, 1), default=0.65, help="overlap above which the weaker box goes (0.65)"
-    )
-    command.add_argument(
-        "--conf", type=number(0, 1), default=0.35, help="score that a box must exceed (0.35)"
-    )
-    command.add_argument(
-        "--topk",
-        type=whole(1, 3839),
-        default=100,
-        help="most boxes a picture, and slots of the output (100)",
-    )
-    command.add_argument(
-        "--max-wh", type=number(0), help="pixels between classes in the NMS (default: safe; official: 640)"
-    )
-
-
 def _convert(options: argparse.Namespace) -> None:
     started = time.perf_counter()
     recipe = Recipe(
         options.size, options.iou, options.conf, options.topk, options.max_wh, options.dynamic_batch,
-        options.half,
+        options.half, options.batched, options.picture,
     )  # fmt: skip
     checkpoint = find_checkpoint(options.model)
     files = convert(
-        checkpoint, options.out, recipe=recipe, names=_names(options.names), force=options.force,
-        progress=_progress,
+        checkpoint, options.out, recipe=recipe, names=class_names(options.names), force=options.force,
+        progress=progress,
     )  # fmt: skip
-    for path in (files.raw, files.end2end, files.ultralytics, *([files.fp16] if recipe.half else ())):
-        _report(path)
+    for path in files.made_by(recipe):
+        report(path)
     seconds = time.perf_counter() - started
     print(f"done in {seconds:.1f} s; use it: YOLO({str(files.ultralytics)!r}, task='detect')")
-
-
-def _progress(line: str) -> None:
-    print(f"  {line}", flush=True)
-
-
-def _report(path: Path) -> None:
-    print(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
 
 
 def _export(options: argparse.Namespace) -> None:
     checkpoint = find_checkpoint(options.model)
     path = options.out or Path(f"{checkpoint.stem}.onnx")
     export_checkpoint(checkpoint, path, Recipe(options.size, dynamic_batch=options.dynamic_batch))
-    _report(path)
-
-
-def _names(text: str | None) -> tuple[str, ...] | None:
-    """Names from a list with commas; `coco` stands for COCO's."""
-    from helpers.patches.metadata import COCO_NAMES
-
-    given = tuple(name.strip() for name in text.split(",")) if text else None
-    return COCO_NAMES if given == ("coco",) else given
-
-
-def _patch(options: argparse.Namespace) -> None:
-    recipe = Recipe((0, 0), options.iou, options.conf, options.topk, options.max_wh)
-    path = options.out or options.model.with_name(f"{options.model.stem}-ultralytics.onnx")
-    names = _names(options.names)
-    for line in patch_file(options.model, path, recipe, names=names, stride=options.stride):
-        _progress(line)
-    _report(path)
+    report(path)
 
 
 def _detect(options: argparse.Namespace) -> int:

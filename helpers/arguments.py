@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["folder", "new_onnx_file", "number", "picture_size", "whole"]
+__all__ = ["add_thresholds", "class_names", "folder", "new_onnx_file", "number", "picture_size", "whole"]
 
 
 def picture_size(text: str) -> tuple[int, int]:
@@ -73,3 +73,28 @@ def new_onnx_file(text: str) -> Path:
     if Path(text).suffix != ".onnx" or Path(text).is_dir():
         raise argparse.ArgumentTypeError(f"expected the name of an .onnx file to write, got {text!r}")
     return Path(text)
+
+
+def class_names(text: str | None) -> tuple[str, ...] | None:
+    """Names from a list with commas; `coco` stands for COCO's.
+
+    >>> class_names("RBC, WBC"), class_names(None)
+    (('RBC', 'WBC'), None)
+    """
+    given = tuple(name.strip() for name in text.split(",")) if text else None
+    if given != ("coco",):
+        return given
+    from helpers.patches.metadata import COCO_NAMES
+
+    return COCO_NAMES
+
+
+def add_thresholds(command: argparse.ArgumentParser) -> None:
+    """Add the options of the NMS, with the official exporter's values."""
+    option = command.add_argument
+    option("--iou", type=number(0, 1), default=0.65, help="overlap above which the weaker box goes (0.65)")
+    option("--conf", type=number(0, 1), default=0.35, help="score that a box must exceed (0.35)")
+    slots = "most boxes a picture, and slots of the output (100)"
+    option("--topk", type=whole(1, 3839), default=100, help=slots)
+    text = "pixels between classes in the NMS (default: safe; official: 640)"
+    option("--max-wh", type=number(0), help=text)

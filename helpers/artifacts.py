@@ -68,6 +68,7 @@ LESSONS = {
     "-fp16.onnx": "05_build_engine",
     "-ultralytics.onnx": "04_patch",
     "-batched.onnx": "04_patch",
+    "-picture.onnx": "06_detect",
     "-end2end.onnx": "02_export",
     ".onnx": "02_export",
 }

@@ -98,6 +98,11 @@ def _steps(checkpoint: Path, files: Files, r: Recipe, names: Sequence[str] | Non
         call = f"filter_candidates() + to_batched(slots={r.max_detections}) + {named}"
         make = partial(patch_file, files.end2end, files.batched, r, names=names, batched=True)
         steps.append((files.batched, files.end2end, call, make))
+    if r.picture:
+        from helpers.patches.preprocess import add_picture
+
+        into = partial(edit_file, files.ultralytics, files.picture, add_picture)
+        steps.append((files.picture, files.ultralytics, "add_picture()", into))
     if r.half:
         call = "filter_candidates(form='topk') + to_half()"
         steps.append((files.fp16, files.ultralytics, call, partial(half_file, files.ultralytics, files.fp16)))

@@ -35,16 +35,18 @@ def read_onnx(path: str | Path) -> onnx.ModelProto:
         raise PatchError("source", "an ONNX file", f"{path}, which is none", "name an .onnx file") from error
 
 
-def edit_file(source: Path, target: Path, patch: Callable[[onnx.ModelProto], PatchResult]) -> None:
-    """Write what a patch makes of a file.
+def edit_file(source: Path, target: Path, patch: Callable[[onnx.ModelProto], PatchResult]) -> PatchResult:
+    """Write what a patch makes of a file, and return it.
 
     Raises:
         PatchError: `source` is no ONNX file, or the patch refuses it.
     """
     import onnx
 
+    result = patch(read_onnx(source))
     with atomic_path(target) as temporary:
-        onnx.save(patch(read_onnx(source)).model, temporary)
+        onnx.save(result.model, temporary)
+    return result
 
 
 def is_raw(model: onnx.ModelProto) -> bool:

@@ -22,6 +22,7 @@ class Recipe:
         dynamic_batch: Leave the batch of raw and end-to-end graph open.
         half: Also make the last graph's FP16 form.
         batched: Also make the graph for any number of pictures at once.
+        picture: Also make the graph that takes a raw picture.
     """
 
     size_wh: tuple[int, int] = (640, 640)
@@ -32,6 +33,7 @@ class Recipe:
     dynamic_batch: bool = False
     half: bool = False
     batched: bool = False
+    picture: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,3 +78,13 @@ class Files:
     def fp16(self) -> Path:
         """For engines: `[1,100,6]` with the network in half precision and fixed shapes up to the NMS."""
         return self.folder / f"{self.name}-fp16.onnx"
+
+    @property
+    def picture(self) -> Path:
+        """A raw picture `uint8[height,width,3]` to boxes in its own pixels, `[1,100,6]`."""
+        return self.folder / f"{self.name}-picture.onnx"
+
+    def made_by(self, recipe: Recipe) -> list[Path]:
+        """The files that a recipe asks for, in the order in which they are made."""
+        more = {self.batched: recipe.batched, self.picture: recipe.picture, self.fp16: recipe.half}
+        return [self.raw, self.end2end, self.ultralytics, *(path for path, wanted in more.items() if wanted)]

@@ -1,0 +1,105 @@
+"""`python -m helpers patch`: an ONNX file of ours or of the official exporter, in the form that is wanted."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from helpers.arguments import add_thresholds, class_names, new_onnx_file, whole
+from helpers.convert import patch_file
+from helpers.onnx_file import edit_file, is_raw, read_onnx
+from helpers.recipe import Recipe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import onnx
+
+    from helpers.patches import PatchResult
+
+__all__ = ["add_parser", "progress", "report"]
+
+FORMS = {
+    "ultralytics": "for Ultralytics and TensorRT (default)",
+    "batched": "for any number of pictures at once",
+    "picture": "a raw picture in, boxes in its own pixels out",
+    "letterbox": "only the first half of it: a raw picture in",
+    "boxes": "only the second half: boxes in the picture's own pixels out",
+    "bytes": "uint8 [B,H,W,3] of the network's size in",
+}
+ENDS = ("-end2end", "-ultralytics", "-batched")
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command `patch`."""
+    command = commands.add_parser("patch", help="raw or [M,7] end-to-end ONNX -> the graph Ultralytics reads")
+    option = command.add_argument
+    option("model", type=Path, help="an .onnx file")
+    text = "; ".join(f"{form}: {what}" for form, what in FORMS.items())
+    option("--form", choices=FORMS, default="ultralytics", help=text)
+    option("--out", type=new_onnx_file, help="the new file (default: MODEL-FORM.onnx)")
+    option("--names", help="class names, separated by commas, or 'coco', where the file has none")
+    option("--stride", type=whole(1), help="largest stride, where the file does not say (32)")
+    text = "scale with ONNX's Resize, not as OpenCV: faster on a CPU, up to a grey level off"
+    option("--plain-resize", action="store_true", help=text)
+    add_thresholds(command)
+    command.set_defaults(run=_patch)
+
+
+def progress(line: str) -> None:
+    """One step, on the terminal."""
+    sys.stdout.write(f"  {line}\n")
+    sys.stdout.flush()
+
+
+def report(path: Path) -> None:
+    """One file that was made."""
+    sys.stdout.write(f"{path}  {path.stat().st_size / 1e6:.1f} MB\n")
+
+
+def _patch(options: argparse.Namespace) -> None:
+    stem = options.model.stem
+    if options.form != "ultralytics":
+        stem = next((stem.removesuffix(end) for end in ENDS if stem.endswith(end)), stem)
+    target = options.out or options.model.with_name(f"{stem}-{options.form}.onnx")
+    finish = partial(
+        patch_file,
+        recipe=Recipe((0, 0), options.iou, options.conf, options.topk, options.max_wh),
+        names=class_names(options.names),
+        stride=options.stride,
+    )
+    if options.form in ("ultralytics", "batched"):
+        lines = finish(options.model, target, batched=options.form == "batched")
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            source, lines = options.model, ()
+            if not _is_finished(source):
+                source = Path(folder, "finished.onnx")
+                lines = finish(options.model, source)
+            result = edit_file(source, target, _edit(options.form, exact=not options.plain_resize))
+            lines += result.report
+    for line in lines:
+        progress(line)
+    report(target)
+
+
+def _is_finished(path: Path) -> bool:
+    model = read_onnx(path)
+    shapes = [value.type.tensor_type.shape.dim for value in model.graph.output]
+    return [len(shape) for shape in shapes] == [3] and not is_raw(model)
+
+
+def _edit(form: str, *, exact: bool) -> Callable[[onnx.ModelProto], PatchResult]:
+    from helpers.patches import preprocess
+
+    edits: dict[str, Callable[[onnx.ModelProto], PatchResult]] = {
+        "picture": partial(preprocess.add_picture, exact=exact),
+        "letterbox": partial(preprocess.add_letterbox, exact=exact),
+        "boxes": preprocess.add_box_mapping,
+        "bytes": preprocess.add_conversion,
+    }
+    return edits[form]
