@@ -42,7 +42,7 @@ __all__ = ["Form", "filter_candidates"]
 Form = Literal["mask", "topk"]
 MOST_K = 3839  # TensorRT's TopK wants K < 3840
 KEY = "filter"  # in the metadata
-COPIES = "filter/copies"
+ZEROS = "filter/zeros"
 
 
 def filter_candidates(
@@ -160,20 +160,22 @@ def _insert(model: onnx.ModelProto, place: int, decode: Decode, limit: float, k:
     """Put the filter (`k` = 0: by mask) at `place` in the nodes, in place; returns how many nodes it has."""
     new = onnx.ModelProto()
     new.opset_import.extend(model.opset_import)
-    parts: dict[str, list[str]] = {"logits": [], "place": [], "scale": []}
-    if not k:
-        head: dict[str, Source] = {"head": decode.levels[0].head, "one": np.array([1])}
-        splice(new, nodes.once_each, head, "filter", COPIES)
     smallest = min(decode.levels, key=lambda level: level.candidates)
+    parts: dict[str, list[str]] = {"logits": [], "place": [], "scale": []}
     for number, level in enumerate(decode.levels):
         prefix = f"filter/level{number}"
-        limits = np.array(limit, np.float32)
-        if level is smallest:  # one row always stays, so that nothing behind meets a table without rows
-            limits = np.full(level.candidates, limit, np.float32)
-            limits[0] = -np.inf
-        _level(new, prefix, level, decode.columns, limits, min(k, level.candidates))
+        channels = np.arange(len(level.scales)) * decode.columns + 4
+        given: dict[str, Source] = {"head": level.head, "objectness_channels": channels}
+        splice(new, nodes.objectness, given, prefix, f"{prefix}/objectness")
+        if level is smallest and not k:
+            splice(new, nodes.zero_each, {"logits": f"{prefix}/objectness"}, "filter", ZEROS)
         for name, values in parts.items():
             values.append(f"{prefix}/{name}")
+    for number, level in enumerate(decode.levels):
+        limits = np.full(level.candidates if level is smallest else 1, limit, np.float32)
+        if level is smallest:
+            limits[0] = -np.inf  # one row always stays, so that nothing behind meets a table without rows
+        _level(new, f"filter/level{number}", level, decode.columns, limits, min(k, level.candidates))
     for name, values in parts.items():
         title = f"filter/{name}"
         new.graph.node.append(onnx.helper.make_node("Concat", values, [title], name=title, axis=1))
@@ -189,17 +191,15 @@ def _level(
     new: onnx.ModelProto, prefix: str, level: Level, columns: int, limits: NDArray[np.float32], k: int
 ) -> None:
     """Of one level the logits, places and scales of the candidates that stay."""
-    cells, anchors = len(level.places), len(level.scales)
-    channels = np.arange(anchors) * columns + 4
+    cells = len(level.places)
     logits, index = f"{prefix}/objectness", f"{prefix}/index"
-    splice(new, nodes.objectness, {"head": level.head, "objectness_channels": channels}, prefix, logits)
     if k:
         splice(new, nodes.best, {"logits": logits, "k": np.array([k])}, prefix, index)
     else:
         opset = next(entry.version for entry in new.opset_import if entry.domain in ("", "ai.onnx"))
         highest = nodes.any_picture if opset >= 18 else nodes.any_picture_12
         splice(new, highest, {"logits": logits}, prefix, f"{prefix}/highest")
-        given: dict[str, Source] = {"highest": f"{prefix}/highest", "limits": limits, "copies": COPIES}
+        given: dict[str, Source] = {"highest": f"{prefix}/highest", "limits": limits, "zeros": ZEROS}
         splice(new, nodes.survivors, given, prefix, index)
     tables = {"cells": np.array(cells), "places": level.places, "scales": level.scales}
     splice(new, nodes.geometry, {"index": index, **tables}, prefix)

@@ -21,6 +21,7 @@ __all__ = [
     "rows_of",
     "survivors",
 ]
+__all__ += ["zero_each"]
 
 
 @script()
@@ -43,23 +44,22 @@ def any_picture_12(logits: FLOAT) -> FLOAT:
 
 
 @script()
-def once_each(head: FLOAT, one: INT64) -> INT64:
-    """The shape `[B, 1]`: one list becomes one for each picture."""
-    shape = op.Shape(head)
-    pictures = op.Gather(shape, [0])
-    return op.Concat(pictures, one, axis=0)
+def zero_each(logits: FLOAT) -> INT64:
+    """A zero for each picture, `[B, 1]`: what it is added to is there once for each."""
+    anything = op.ArgMax(logits, axis=1, keepdims=1)
+    return op.Sub(anything, anything)
 
 
 @script()
-def survivors(highest: FLOAT, limits: FLOAT, copies: INT64) -> INT64:
-    """Which candidates are above the limit, once for each picture: `[B, K]`.
+def survivors(highest: FLOAT, limits: FLOAT, zeros: INT64) -> INT64:
+    """Which candidates are above the limit, the same for each picture: `[B, K]`.
 
     TensorRT's NonZero wants numbers, not truth values.
     """
     above = op.Greater(highest, limits)
     mask = op.Cast(above, to=1)
     found = op.NonZero(mask)
-    return op.Expand(found, copies)
+    return op.Add(found, zeros)
 
 
 @script()
