@@ -78,10 +78,11 @@ def train(
         on_log: is given every line of the history as it is written, as a mapping.
 
     Raises:
-        TrainingError: the loss stays not finite, or the folder holds a run with another configuration.
+        TrainingError: the loss stays not finite, or the folder holds a run with another configuration, recipe
+            or network.
         ValueError: there is no such device.
     """
-    run = Run(config, network, validation, on_log)
+    run = Run(config, network, validation, on_log, str(getattr(batches, "recipe", "")))
     run.resume()
     last = config.steps if stop_at is None else min(config.steps, stop_at)
     with (
@@ -94,7 +95,7 @@ def train(
                 break
     if not run.files.weights.exists() or (stop.is_set() and run.step % config.save_every):
         run.save()
-    best = run.files.best if run.files.best.exists() else None
+    best = run.files.best if run.best >= 0 else None
     return TrainingResult(
         run.average.network.cpu(), run.step, run.seconds, run.files.history, run.files.weights, best,
         run.step < config.steps,

@@ -55,6 +55,7 @@ class Run:
         network: changed in place, and moved to the device.
         validation: pictures for the running evaluation.
         on_log: is given every line of the history as it is written.
+        recipe: what the batches are made of, in words: a state of another recipe is not gone on from.
     """
 
     def __init__(
@@ -63,9 +64,10 @@ class Run:
         network: Network,
         validation: Sequence[Sample] = (),
         on_log: Callable[[Mapping[str, object]], None] | None = None,
+        recipe: str = "",
     ) -> None:
         self.config, self.network, self.validation, self.on_log = config, network, validation, on_log
-        self.device = choose_device(config.device)
+        self.device, self.fingerprint = choose_device(config.device), f"{config.fingerprint()} {recipe}"
         self.files = RunFiles(config.out)
         self.auxiliary: AuxiliaryHead | None = None
         with torch.random.fork_rng(devices=[]):
@@ -177,7 +179,7 @@ class Run:
                 "step": self.step,
                 "seconds": self.seconds,
                 "best": self.best,
-                "config": self.config.fingerprint(),
+                "config": self.fingerprint,
                 "average": self.average.network.state_dict(),
                 "modules": [module.state_dict() for module in self.modules],
                 "optimiser": self.optimiser.state_dict(),
@@ -195,7 +197,7 @@ class Run:
         if state is None:
             self.files.history.unlink(missing_ok=True)
             return
-        if state.get("config") != self.config.fingerprint():
+        if state.get("config") != self.fingerprint:
             found = f"{self.files.state} of another configuration, {state.get('config')}"
             message = f"out: expected an empty folder or this run's state, got {found}; choose another folder"
             raise TrainingError(message)

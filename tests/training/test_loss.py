@@ -7,8 +7,8 @@ import math
 import pytest
 import torch
 
-from helpers.training.assigner import assign
-from helpers.training.loss import LossConfig, complete_iou, detection_loss
+from helpers.training.assigner import COARSE, assign
+from helpers.training.loss import LossConfig, complete_iou, detection_loss, lead_guided_loss
 
 ANCHORS = torch.tensor([[[10.0, 13.0], [33.0, 23.0]], [[60.0, 45.0], [116.0, 90.0]]])
 STRIDES = (8, 16)
@@ -102,6 +102,50 @@ def test_following_the_gradient_finds_the_objects() -> None:
 def test_balance_must_fit_the_levels() -> None:
     with pytest.raises(ValueError, match="balance: expected 2 weights, one per level, got 3"):
         detection_loss(make_levels(), TARGETS, ANCHORS, STRIDES, LossConfig(balance=(4.0, 1.0, 0.4)))
+
+
+@pytest.mark.parametrize(("levels", "weights"), [(3, (4.0, 1.0, 0.4)), (4, (4.0, 1.0, 0.25, 0.06))])
+def test_published_balance_by_the_number_of_levels(levels: int, weights: tuple[float, ...]) -> None:
+    maps = [torch.zeros(1, 1, 8 >> i, 8 >> i, 7) for i in range(levels)]
+    anchors, strides = torch.ones(levels, 1, 2), tuple(8 << i for i in range(levels))
+    parts = detection_loss(maps, torch.zeros(0, 6), anchors, strides)
+    assert parts.objectness == pytest.approx(0.7 * 64 * 64 / 640**2 * math.log(2) * sum(weights), rel=1e-5)
+
+
+def test_a_single_class_has_no_class_loss() -> None:
+    levels = [level.detach()[..., :6].requires_grad_() for level in make_levels()]
+    targets = TARGETS * torch.tensor([1, 0, 1, 1, 1, 1])
+    parts = detection_loss(levels, targets, ANCHORS, STRIDES, CONFIG)
+    parts.total.backward()
+    assert (parts.classes, parts.positives > 0) == (0.0, True)
+    assert all(not level.grad[..., 5].any() for level in levels if level.grad is not None)
+
+
+def test_lead_guided_loss_is_both_losses_with_a_gain() -> None:
+    lead, other = make_levels(), [level.detach() * 0.5 - 1 for level in make_levels()]
+    parts = lead_guided_loss(lead, other, TARGETS, ANCHORS, STRIDES, CONFIG)
+    coarse = assign(lead, TARGETS, ANCHORS, STRIDES, COARSE)
+    alone = detection_loss(lead, TARGETS, ANCHORS, STRIDES, CONFIG)
+    second = detection_loss(other, TARGETS, ANCHORS, STRIDES, CONFIG, coarse)
+    assert parts.total.item() == pytest.approx(alone.total.item() + 0.25 * second.total.item(), rel=1e-5)
+    assert parts.auxiliary == pytest.approx(0.25 * second.total.item() / 2, rel=1e-5)
+    assert (parts.box, parts.positives) == (alone.box, alone.positives)
+    assert parts.auxiliary_positives == len(coarse) > parts.positives
+
+
+def test_the_auxiliary_head_learns_what_the_lead_says() -> None:
+    lead, other = make_levels(), make_levels(value=0.0)
+    lead_guided_loss(lead, other, TARGETS, ANCHORS, STRIDES, CONFIG).total.backward()
+    grads = torch.cat([level.grad.reshape(2, -1, 8) for level in other if level.grad is not None], 1)
+    touched = (grads.reshape(-1, 8)[:, 5:] != 0).any(1).nonzero().flatten()
+    assert touched.tolist() == assign(lead, TARGETS, ANCHORS, STRIDES, COARSE).flat.tolist()
+
+
+def test_without_an_auxiliary_head_the_loss_is_the_lead_alone() -> None:
+    parts = lead_guided_loss(make_levels(), (), TARGETS, ANCHORS, STRIDES, CONFIG)
+    alone = detection_loss(make_levels(), TARGETS, ANCHORS, STRIDES, CONFIG)
+    assert parts.total.item() == alone.total.item()
+    assert (parts.auxiliary, parts.auxiliary_positives) == (0.0, 0)
 
 
 def test_bfloat16_levels_are_taken() -> None:

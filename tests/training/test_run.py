@@ -1,0 +1,117 @@
+"""One step: devices, accumulation, averages, what is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from helpers.training.config import TrainingConfig
+from helpers.training.run import Run, choose_device
+from helpers.training.run_files import TrainingError
+from helpers.training.start import start_training
+
+CONFIG = TrainingConfig(Path("unset"), steps=6, peak=0.01, warmup=0, autocast=False, device="cpu")
+
+
+def batch(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    targets = torch.tensor([[0, 0, 30, 20, 24, 24], [1, 1, 20, 40, 30, 12]]).float()
+    return torch.rand(2, 3, 64, 64, generator=generator), targets
+
+
+def make(tmp_path: Path, **changes: object) -> Run:
+    network = start_training("", ["a", "b"], width_multiple=0.125).network
+    return Run(replace(CONFIG, out=tmp_path, **changes), network)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["no-such", "cuda:x"])
+def test_devices_that_are_none(name: str) -> None:
+    with pytest.raises(ValueError, match="device: expected auto, cpu or cuda, got"):
+        choose_device(name)
+
+
+def test_auto_takes_what_is_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    for here, expected in ((False, "cpu"), (True, "cuda")):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda here=here: here)
+        assert choose_device("auto").type == expected
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ValueError, match="got cuda without a CUDA device; use auto"):
+        choose_device("cuda")
+
+
+def test_accumulated_gradients_are_their_mean(tmp_path: Path) -> None:
+    """Twice the same batch is once the batch, BatchNorm's running statistics aside."""
+    once, twice, other = (make(tmp_path / str(index)) for index in range(3))
+    once.advance([batch()])
+    twice.advance([batch(), batch()])
+    other.advance([batch(), batch(1)])
+    for name, value in once.network.named_parameters():
+        assert torch.allclose(value, dict(twice.network.named_parameters())[name], atol=1e-5), name
+    weights = [run.network.head.m[0].weight for run in (once, other)]
+    assert not torch.allclose(*weights, atol=1e-4)  # type: ignore[arg-type]
+
+
+def test_the_auxiliary_head_is_trained_and_not_averaged(tmp_path: Path) -> None:
+    run = make(tmp_path)
+    assert run.auxiliary is not None
+    before = [value.clone() for value in run.auxiliary.parameters()]
+    parts = run.advance([batch()])
+    assert parts.auxiliary > 0
+    assert all(not torch.equal(a, b) for a, b in zip(before, run.auxiliary.parameters(), strict=True))
+    assert set(run.average.network.state_dict()) == set(run.network.state_dict())
+
+
+def test_the_auxiliary_head_changes_what_the_network_learns(tmp_path: Path) -> None:
+    with_it, without = make(tmp_path / "a"), make(tmp_path / "b", auxiliary=False)
+    assert without.auxiliary is None
+    assert without.advance([batch()]).auxiliary == 0
+    with_it.advance([batch()])
+    first = [run.network.model[3].conv.weight for run in (with_it, without)]  # type: ignore[union-attr]
+    assert not torch.equal(*first)  # type: ignore[arg-type]
+
+
+def test_it_starts_the_same_whatever_was_drawn_before(tmp_path: Path) -> None:
+    first = make(tmp_path / "a")
+    torch.rand(7)
+    again = make(tmp_path / "b")
+    assert first.auxiliary is not None
+    assert again.auxiliary is not None
+    for one, other in zip(first.auxiliary.parameters(), again.auxiliary.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_gradients_that_are_not_finite_are_skipped_ten_times(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make(tmp_path)
+    before = run.network.model[0].conv.weight.clone()  # type: ignore[union-attr,operator]
+    monkeypatch.setattr("helpers.training.run.clip_grad_norm_", lambda *_: torch.tensor(float("inf")))
+    for _ in range(9):
+        run.advance([batch()])
+    assert torch.equal(run.network.model[0].conv.weight, before)  # type: ignore[union-attr,arg-type]
+    with pytest.raises(TrainingError, match="got none in 10 steps up to 9; lower `peak`"):
+        run.advance([batch()])
+
+
+def test_weight_decay_spares_biases_and_norms(tmp_path: Path) -> None:
+    groups = make(tmp_path).optimiser.param_groups
+    assert [group["weight_decay"] for group in groups] == [0.01, 0.0]
+    assert {value.ndim for value in groups[0]["params"]} == {4}
+    assert {value.ndim for value in groups[1]["params"]} == {1}
+
+
+def test_a_state_of_another_network_is_refused(tmp_path: Path) -> None:
+    make(tmp_path).save()
+    other = Run(replace(CONFIG, out=tmp_path), start_training("", ["a"], width_multiple=0.125).network)
+    with pytest.raises(TrainingError, match="of another network; choose another folder"):
+        other.resume()
+
+
+def test_a_state_of_another_recipe_is_refused(tmp_path: Path) -> None:
+    make(tmp_path).save()
+    network = start_training("", ["a", "b"], width_multiple=0.125).network
+    with pytest.raises(TrainingError, match="another configuration"):
+        Run(replace(CONFIG, out=tmp_path), network, recipe="real pictures only").resume()
