@@ -16,10 +16,10 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     text = "finished ONNX graph, or a model -> TensorRT engine (NVIDIA GPU)"
     command = commands.add_parser("build", help=text, description=text)
     option = command.add_argument
-    option("model", help="an .onnx file ([B,100,6]), or a checkpoint by name or path: its FP16 graph is made")
+    option("model", help="an .onnx file ([B,100,6]), or a checkpoint by name or path: its graph is made")
     option("--out", type=_engine_file, help="the engine (default: the graph's name with .engine)")
     option("--plan", action="store_true", help="only say what would be built; needs no GPU")
-    option("--batch", type=_batch, help="open batch: fewest,usual,most pictures at once, such as 1,4,16")
+    option("--batch", type=_batch, help="open batch: fewest,usual,most pictures, such as 1,4,16")
     option("--workspace", type=number(0.001), default=4.0, help="scratch memory of a layer, GiB at most (4)")
     option("--timing-cache", type=Path, help="timings of earlier builds (default: a file beside the engine)")
     option("--version-compatible", action="store_true", help="loads in later TensorRT, too; a bit slower")
@@ -61,12 +61,14 @@ def _graph(options: argparse.Namespace) -> tuple[Path, Path]:
         return path, path.with_suffix(".engine")
     from helpers.convert import Recipe, convert
     from helpers.download import find_checkpoint
+    from helpers.engine_graph import engine_graph
 
-    half = not options.fp32
-    checkpoint, recipe = find_checkpoint(options.model), Recipe(options.size, half=half)
+    half, batched = not options.fp32, options.batch is not None
+    recipe = Recipe(options.size, half=half and not batched, batched=batched)
+    checkpoint = find_checkpoint(options.model)
     files = convert(checkpoint, options.build, recipe=recipe, progress=lambda line: _say(f"  {line}"))
-    kind = "fp16" if half else "fp32"
-    return files.fp16 if half else files.ultralytics, files.folder / f"{files.name}-{kind}.engine"
+    graph = engine_graph(files, half=half, batched=batched)
+    return graph, graph.with_suffix(".engine")
 
 
 def _engine_file(text: str) -> Path:

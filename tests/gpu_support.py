@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import os
 import platform
 import statistics
 import subprocess
@@ -19,14 +20,46 @@ from typing import Any
 import numpy as np
 
 from helpers.artifacts import atomic_path
+from helpers.convert import Files, Recipe, convert
 from helpers.detections import Detections, iou_matrix
+from helpers.detector import Detector
+from helpers.engine import BuildReport
 from helpers.table import Table
 
+REPOSITORY = Path(__file__).parents[1]
+DOUBLE = os.environ.get("YOLOV7_GPU_DOUBLE", "")  # 10.16 or 11.4: TensorRT's double instead of a GPU
+THRESHOLD = 0.35
 MARGIN = 0.02  # a box this far above the threshold must be on both sides
 OVERLAP, SCORE = 0.95, 0.01  # and there it must look like this
 
 
-def without_partner(found: Detections, others: Detections, threshold: float) -> Detections:
+def converted(checkpoint: Path, folder: Path, recipe: Recipe) -> Files:
+    """`convert`; the double only says that there is a GPU, which torch must not hear while it exports."""
+    import pytest
+
+    with pytest.MonkeyPatch.context() as patch:
+        if DOUBLE:
+            patch.setattr("torch.cuda.is_available", lambda: False)
+        return convert(checkpoint, folder, recipe=recipe)
+
+
+Note = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Engines:
+    """The bundled model: its files, and by precision the graphs and the engines built from them."""
+
+    files: Files
+    graphs: dict[str, Path]
+    reports: dict[str, BuildReport]
+
+    def detector(self, kind: str) -> Detector:
+        """An engine, ready."""
+        return Detector(self.reports[kind].path)
+
+
+def without_partner(found: Detections, others: Detections, threshold: float = THRESHOLD) -> Detections:
     """Boxes of `found` that score the threshold + 0.02 and have no like in `others`.
 
     A like has the same class, an IoU of at least 0.95, and a score within 0.01.
@@ -47,7 +80,7 @@ class Agreement:
     pictures: tuple[str, ...]  # those with a box alone
 
     @staticmethod
-    def of(pairs: Mapping[str, tuple[Detections, Detections]], threshold: float) -> Agreement:
+    def of(pairs: Mapping[str, tuple[Detections, Detections]], threshold: float = THRESHOLD) -> Agreement:
         """Over pictures by name: what either stage found."""
         sure = alone = 0
         pictures = []

@@ -101,29 +101,38 @@ def test_progress(double, here, monkeypatch, quiet, progress):
 
 
 @pytest.mark.parametrize(
-    ("options", "kind", "half"), [([], "fp16", True), (["--fp32"], "fp32", False)], ids=["half", "full"]
+    ("options", "graph", "asked"),
+    [
+        ([], "best-fp16.onnx", Recipe((96, 64), half=True)),
+        (["--fp32"], "best-fp32.onnx", Recipe((96, 64))),
+        (["--batch", "1,2,4"], "best-batched-fp16.onnx", Recipe((96, 64), batched=True)),
+        (["--batch", "1,2,4", "--fp32"], "best-batched-fp32.onnx", Recipe((96, 64), batched=True)),
+    ],
 )
 @pytest.mark.usefixtures("no_gpu")
-def test_a_checkpoint_is_converted_first(here, monkeypatch, capsys, options, kind, half):
-    asked = []
+def test_a_checkpoint_is_converted_first(here, monkeypatch, capsys, options, graph, asked):
+    given = []
 
     def convert(checkpoint, build, *, recipe, progress):
-        asked.append((checkpoint.name, build, recipe))
+        given.append((checkpoint.name, str(build), recipe))
         progress("best.onnx: current")
-        files = Files.of(checkpoint, build)
+        return Files.of(checkpoint, build)
+
+    def engine_graph(files, *, half, batched):
         files.folder.mkdir(parents=True)
-        write_graph(files.fp16, half=True)
-        write_graph(files.ultralytics)
-        return files
+        kind = ("-batched" if batched else "") + ("-fp16" if half else "-fp32")
+        batch = "batch" if batched else 1
+        return write_graph(files.folder / f"{files.name}{kind}.onnx", half=half, batch=batch)
 
     monkeypatch.setattr(convert_module, "convert", convert)
+    monkeypatch.setattr("helpers.engine_graph.engine_graph", engine_graph)
     (here / "best.pt").write_bytes(b"weights")
     assert main(["build", "best.pt", "--plan", "--size", "96x64", "--build", "out", *options]) == 0
-    assert asked == [("best.pt", here.__class__("out"), Recipe((96, 64), half=half))]
+    assert given == [("best.pt", "out", asked)]
     said = capsys.readouterr().out.splitlines()
-    graph = "best-fp16.onnx" if half else "best-ultralytics.onnx"
-    assert said[:2] == ["  best.onnx: current", f"{graph} -> best-{kind}.engine"]
-    assert said[3].startswith("precision: FP16" if half else "precision: FP32")
+    assert said[:2] == ["  best.onnx: current", f"{graph} -> {graph.replace('.onnx', '.engine')}"]
+    assert said[2].endswith("batch 1 to 4") == ("batched" in graph)
+    assert said[3].startswith("precision: FP32" if "fp32" in graph else "precision: FP16")
 
 
 @pytest.mark.parametrize(
