@@ -82,7 +82,8 @@ def _train(options: argparse.Namespace) -> int:
     progress = partial(tqdm, unit="picture", leave=False, disable=None)
     dataset = open_dataset(options.folder, form=options.form, progress=progress)
     if dataset.flaws and options.flaws == "fix":
-        _say(f"{len(dataset.flaws)} flaws fixed; python -m helpers check-data {options.folder} lists them")
+        count = f"{len(dataset.flaws)} flaw{'s' if len(dataset.flaws) > 1 else ''}"
+        _say(f"{count} fixed; python -m helpers check-data {options.folder} lists them")
     dataset = dataset.fixed() if options.flaws == "fix" else dataset.require_clean()
     _say(dataset.counts())
     plan = Plan(
