@@ -84,6 +84,7 @@ def filter_candidates(
     if decode and {entry.key: entry.value for entry in model.metadata_props}.get(KEY) == note:
         return unchanged(model, f"filtered already: {note}")
     decode = decode or learn_decode(patched, *find_decode(patched))
+    before_k = constant_value(patched, "filter/level0/k")  # where the other form was top-K
     before = len(patched.graph.node)
     place = _remove_decode(patched, decode)
     removed = before - len(patched.graph.node)
@@ -95,7 +96,8 @@ def filter_candidates(
     report += [f"objectness logit above {limit:.4g}, because the NMS wants scores above {threshold:g}"]
     if k:
         report += [f"exact while in no picture more than {k} candidates of a level pass"]
-    report += [prove(model, patched, decode, limit, k or decode.candidates)]
+    most = min(k or decode.candidates, decode.candidates if before_k is None else int(before_k.item()))
+    report += [prove(model, patched, decode, limit, most)]
     return PatchResult(patched, changed=True, report=tuple(report))
 
 

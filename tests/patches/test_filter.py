@@ -1,0 +1,287 @@
+"""The filter: the same detections as without it, whatever passes; and what it leaves alone or refuses."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import onnxruntime
+import packed_detector as packed
+import pytest
+
+from helpers.parity import reference_nms
+from helpers.patches import PatchError, constant_value
+from helpers.patches.batch import to_batched
+from helpers.patches.filter import filter_candidates
+from helpers.patches.half import to_half
+from helpers.patches.nms import add_nms
+from helpers.patches.ultralytics import to_ultralytics
+
+FORMS = ("mask", "topk")
+
+
+def end2end(*, max_detections=100, score_threshold=0.35, iou_threshold=0.65, class_offset=None, **options):
+    limits = {"iou_threshold": iou_threshold, "score_threshold": score_threshold}
+    return add_nms(
+        packed.raw(**options), max_detections=max_detections, class_offset=class_offset, **limits
+    ).model
+
+
+def run(model, logits):
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return session.run(None, {session.get_inputs()[0].name: packed.images_of(logits)})[0]
+
+
+def same(model, logits, **options):
+    """The filtered graph's output, after seeing that it is the unfiltered one's."""
+    rows = run(filter_candidates(model, **options).model, logits)
+    np.testing.assert_allclose(rows, run(model, logits), rtol=0, atol=1e-4)
+    return rows
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("count", [0, 1, 99, 100, 101, 300])
+def test_nothing_to_many(rng, form, count):
+    logits = packed.crowd(rng, [count])
+    rows = same(end2end(max_detections=1000), logits, form=form)
+    assert len(rows) == count
+    expected = reference_nms(packed.decoded(logits)[0], max_detections=1000)
+    np.testing.assert_allclose(rows, expected, atol=1e-4)
+    slots = same(to_ultralytics(end2end()).model, logits, form=form)
+    assert (slots[..., 4] > 0).sum() == min(count, 100)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("dialect", ["dynamo", "script"])
+@pytest.mark.parametrize("classes", [1, 2, 80])
+def test_boxes_that_overlap_classes_that_compete(rng, form, dialect, classes):
+    logits = rng.normal(0, 2.5, (1, packed.CANDIDATES, 5 + classes)).astype(np.float32)
+    for class_offset in (None, 640.0):
+        rows = same(end2end(dialect=dialect, classes=classes, class_offset=class_offset), logits, form=form)
+        assert 0 < len(rows) <= 100
+        expected = reference_nms(packed.decoded(logits)[0], class_offset=class_offset)
+        np.testing.assert_allclose(rows, expected, atol=2e-4)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_candidate_passes(rng, form):
+    logits = packed.crowd(rng, [packed.CANDIDATES])
+    assert len(same(end2end(max_detections=1000), logits, form=form)) == packed.CANDIDATES
+
+
+@pytest.mark.parametrize("threshold", [0.0, 1e-9, 0.001, 0.25, 0.5, 0.9, 0.999999, 1.0])
+@pytest.mark.parametrize("form", FORMS)
+def test_the_edge_of_the_threshold_is_the_suppressions_own(rng, form, threshold):
+    """Logits a few steps of float32 around the edge; the class score is 1, so objectness decides."""
+    edge = np.log(threshold / (1 - threshold)) if 0 < threshold < 1 else 40.0 * (threshold - 0.5)
+    logits = packed.crowd(rng, [0])
+    around = np.float32(edge)
+    for step in range(60):
+        around = np.nextafter(around, np.float32(np.inf if step > 30 else -np.inf))
+        logits[0, 5 * step, 4] = around
+    logits[..., 5:] = (40, -40, -40)
+    same(end2end(score_threshold=threshold, max_detections=1000), logits, form=form)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("counts", [[0, 0], [0, 5, 0], [120, 0, 3, 300]], ids=str)
+def test_pictures_of_a_batch_keep_apart(rng, form, counts):
+    logits = packed.crowd(rng, counts)
+    rows = same(end2end(batch="B"), logits, form=form)
+    assert [int((rows[:, 0] == index).sum()) for index in range(len(counts))] == [min(n, 100) for n in counts]
+    tables = same(to_batched(end2end(batch="B")).model, logits, form=form)
+    assert [(table[:, 4] > 0).sum() for table in tables] == [min(n, 100) for n in counts]
+
+
+@pytest.mark.parametrize("opset", [12, 13, 17, 18, 20, 21, 23])
+@pytest.mark.parametrize("form", FORMS)
+def test_every_opset_keeps_its_own(rng, form, opset):
+    model = filter_candidates(end2end(opset=opset, batch="B"), form=form).model
+    assert [entry.version for entry in model.opset_import] == [opset]
+    logits = packed.crowd(rng, [30, 0])
+    np.testing.assert_allclose(run(model, logits), run(end2end(batch="B"), logits), atol=1e-4)
+
+
+def test_top_k_is_exact_up_to_k_and_then_keeps_the_best_by_objectness(rng):
+    logits = packed.crowd(rng, [0])
+    level = 3 * packed.CELLS[0]
+    logits[0, :level, 4] = rng.permutation(np.linspace(-9, 3, level))
+    logits[..., 5:] = (6, -6, -6)
+    best = np.sort(np.argsort(-logits[0, :level, 4])[:20])
+    assert (logits[0, best, 4] > 0).all()
+    rows = run(filter_candidates(end2end(), form="topk", k=20).model, logits)
+    assert len(rows) == 20 < len(run(end2end(), logits))
+    only = logits.copy()
+    only[0, np.setdiff1d(np.arange(level), best), 4] = -9
+    np.testing.assert_array_equal(rows, run(end2end(), only))
+
+
+@pytest.mark.parametrize("k", [1, 7, 90, 3839])
+def test_top_k_has_fixed_shapes_up_to_the_suppression(k):
+    result = filter_candidates(end2end(), form="topk", k=k)
+    inferred = onnx.shape_inference.infer_shapes(result.model, strict_mode=True, data_prop=True)
+    shapes = {
+        value.name: [dimension.dim_value for dimension in value.type.tensor_type.shape.dim]
+        for value in inferred.graph.value_info
+    }
+    rows = sum(min(k, 3 * cells) for cells in packed.CELLS)
+    assert shapes["output"] == [1, rows, 8]
+    kept = next(node for node in result.model.graph.node if node.op_type == "NonMaxSuppression")
+    assert shapes[kept.input[0]] == [1, rows, 4]
+    assert f"exact while in no picture more than {k} candidates of a level pass" in result.report
+    assert not {node.op_type for node in result.model.graph.node} & {"NonZero", "Shape", "Expand"}
+
+
+def test_equal_scores_keep_their_order(rng):
+    logits = packed.crowd(rng, [200])
+    logits[..., 4] = np.where(logits[..., 4] > 0, 1, logits[..., 4])
+    logits[..., 5:] = (6, -6, -6)
+    for form in FORMS:
+        np.testing.assert_array_equal(
+            run(filter_candidates(end2end(), form=form).model, logits), run(end2end(), logits)
+        )
+
+
+def test_a_candidate_that_is_no_number_spoils_nothing(rng):
+    logits = packed.crowd(rng, [12])
+    logits[0, [0, 5, packed.CANDIDATES - 3 * packed.CELLS[1]], 4] = np.nan
+    model = end2end(class_offset=640.0)
+    assert len(run(model, logits)) >= 10
+    np.testing.assert_array_equal(run(filter_candidates(model).model, logits), run(model, logits))
+
+
+def test_the_network_and_the_suppression_stay_node_for_node():
+    before = end2end()
+    text = before.SerializeToString(deterministic=True)
+    after = filter_candidates(before).model
+    assert before.SerializeToString(deterministic=True) == text
+    old, new = list(before.graph.node), list(after.graph.node)
+    convolution = max(place for place, node in enumerate(old) if node.op_type == "Conv")
+    first = next(place for place, node in enumerate(old) if node.name.startswith("nms/"))
+    assert [node for node in old[: convolution + 1] if node.name.startswith("conv")] == [
+        node for node in new if node.name.startswith("conv")
+    ]
+    assert new[-len(old[first:]) :] == old[first:]
+    assert {entry.key: entry.value for entry in after.metadata_props} == {
+        "a": "b",
+        "filter": "mask: objectness above 0.35; every candidate that can pass",
+    }
+    names = [tensor.name for tensor in after.graph.initializer]
+    assert len(set(names)) == len(names)
+    assert set(names) == {name for node in new for name in node.input} & set(names)
+    assert after.graph.output == before.graph.output
+    assert after.graph.input == before.graph.input
+
+
+def test_sizes_that_were_noted_for_the_whole_decode_are_forgotten():
+    model = onnx.shape_inference.infer_shapes(end2end())
+    noted = {value.name for value in model.graph.value_info}
+    assert {"head0", "rows0", "nms/corners"} <= noted
+    left = {value.name for value in filter_candidates(model).model.graph.value_info}
+    assert left == {"part0", "head0", "part1", "head1"}
+
+
+@pytest.mark.parametrize("options", [{}, {"form": "topk"}, {"form": "topk", "k": 7}], ids=str)
+def test_twice_changes_nothing(options):
+    once = filter_candidates(end2end(), **options).model
+    again = filter_candidates(once, **options)
+    assert not again.changed
+    assert again.model == once
+    assert again.report[0].startswith("filtered already")
+
+
+@pytest.mark.parametrize("first", [{}, {"form": "topk", "k": 5}, {"form": "topk"}], ids=str)
+@pytest.mark.parametrize("second", [{}, {"form": "topk", "k": 9}, {"form": "topk"}], ids=str)
+def test_another_form_is_the_same_as_from_the_start(first, second):
+    through = filter_candidates(filter_candidates(end2end(batch="B"), **first).model, **second).model
+    direct = filter_candidates(end2end(batch="B"), **second).model
+    assert list(through.graph.node) == list(direct.graph.node)
+    tensors = [{t.name: t for t in model.graph.initializer} for model in (through, direct)]
+    assert tensors[0] == tensors[1]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_half_precision_before_and_after(rng, form):
+    logits = packed.crowd(rng, [40, 3]).astype(np.float16).astype(np.float32)
+    model = to_batched(end2end(batch="B")).model
+    whole = run(to_half(model).model, logits)
+    after = to_half(filter_candidates(model, form=form).model).model
+    before = filter_candidates(to_half(model).model, form=form)
+    np.testing.assert_array_equal(run(after, logits), whole)
+    np.testing.assert_array_equal(run(before.model, logits), whole)
+    assert (whole[..., 4] > 0).sum(axis=1).tolist() == [40, 3]
+
+
+def test_a_threshold_that_comes_at_run_time(rng):
+    model = end2end()
+    kept = next(node for node in model.graph.node if node.op_type == "NonMaxSuppression")
+    kept.input[4] = "chosen"
+    model.graph.input.append(onnx.helper.make_tensor_value_info("chosen", onnx.TensorProto.FLOAT, [1]))
+    with pytest.raises(PatchError, match=r"a constant score threshold; got chosen; fix: say which"):
+        filter_candidates(model)
+    filtered = filter_candidates(model, score_threshold=0.2).model
+    logits = packed.crowd(rng, [50], loud=(-2.5, 4))
+    for chosen in (0.2, 0.6):
+        feeds = {"images": packed.images_of(logits), "chosen": np.array([chosen], np.float32)}
+        sessions = (onnxruntime.InferenceSession(m.SerializeToString()) for m in (model, filtered))
+        old, new = (session.run(None, feeds)[0] for session in sessions)
+        assert len(old) > 5
+        np.testing.assert_allclose(new, old, atol=1e-4)
+
+
+def test_a_lower_threshold_may_be_asked_for_a_higher_may_not():
+    assert constant_value(
+        filter_candidates(end2end(), score_threshold=0.1).model, "filter/level0/limits"
+    ) == pytest.approx(np.log(0.1 / 0.9), abs=1e-2)
+    with pytest.raises(PatchError, match=r"score_threshold: expected 0 to the NMS's own 0\.35; got 0\.5"):
+        filter_candidates(end2end(), score_threshold=0.5)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"form": "top"}, "form: expected 'mask' or 'topk'; got 'top'"),
+        ({"k": 0}, "k: expected 1 to 3839"),
+        ({"k": 3840}, "where TensorRT's TopK ends; got 3840"),
+        ({"k": True}, "k: expected 1 to 3839"),
+    ],
+)
+def test_options_out_of_range(options, message):
+    with pytest.raises(PatchError, match=message):
+        filter_candidates(end2end(), **options)
+
+
+def test_a_raw_graph_is_refused_with_the_way_out():
+    with pytest.raises(PatchError, match=r"an NMS to filter for; got none; fix: run .*add_nms first"):
+        filter_candidates(packed.raw())
+
+
+def test_two_suppressions_are_refused():
+    model = end2end()
+    kept = next(node for node in model.graph.node if node.op_type == "NonMaxSuppression")
+    second = model.graph.node.add()
+    second.CopyFrom(kept)
+    second.name, second.output[0] = "more", "more"
+    with pytest.raises(PatchError, match="an NMS to filter for; got 2"):
+        filter_candidates(model)
+
+
+def test_names_that_clash_with_the_patchs_own():
+    model = end2end()
+    model.graph.node[0].name = "ours"
+    for node in model.graph.node:
+        for names in (node.input, node.output):
+            for place, name in enumerate(names):
+                names[place] = "filter/level0/planes" if name == "part0" else name
+    with pytest.raises(PatchError, match="rename the values of the graph that are called like the patch's"):
+        filter_candidates(model)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_official_exporters_own_file(fixtures, form):
+    official = onnx.load(fixtures / "official-end2end-yolov7-tiny.onnx")
+    truth = np.load(fixtures / "official-end2end-yolov7-tiny.npz")
+    for model, expected in ((official, "rows"), (to_ultralytics(official).model, "padded")):
+        session = onnxruntime.InferenceSession(filter_candidates(model, form=form).model.SerializeToString())
+        for index in range(7):
+            out = session.run(None, {"images": truth[f"x{index}"].astype(np.float32)})[0]
+            np.testing.assert_array_equal(out, truth[f"{expected}{index}"])
