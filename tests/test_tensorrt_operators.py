@@ -6,6 +6,7 @@ The table is that of 10.1 (`tests/data/tensorrt_operators.json` says where from)
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +17,13 @@ from helpers.convert import Files, Recipe, convert
 from helpers.patches import constant_value
 from helpers.patches.half import to_half
 from helpers.patches.half_plan import types_of
+from helpers.patches.preprocess import add_box_mapping, add_conversion, add_picture
 
 TABLE = json.loads((Path(__file__).parent / "data" / "tensorrt_operators.json").read_text("utf-8"))[
     "operators"
 ]
 TYPES = {"FLOAT": "FP32", "FLOAT16": "FP16", "BFLOAT16": "BF16"}
+UINT8 = onnx.TensorProto.UINT8
 LARGEST_K = 3840
 NEWEST_OPSET = 20
 RESIZE = {
@@ -169,6 +172,17 @@ def bundled(tmp_path_factory, request):
 def test_our_graphs_are_what_tensorrt_takes(bundled: Files, stage, half):
     model = onnx.load(getattr(bundled, stage))
     assert complaints(to_half(model).model if half else model) == []
+
+
+@pytest.mark.parametrize(
+    "patch", [add_picture, partial(add_picture, exact=False), add_box_mapping, add_conversion]
+)
+def test_pictures_in_the_graph_too(bundled: Files, patch):
+    """`UINT8` is read by a `Cast` alone: the parser takes it nowhere but at the border."""
+    model = patch(onnx.load(bundled.ultralytics)).model
+    assert complaints(model) == []
+    bytes_in = {value.name for value in model.graph.input if value.type.tensor_type.elem_type == UINT8}
+    assert {node.op_type for node in model.graph.node if bytes_in & {*node.input}} <= {"Cast"}
 
 
 @pytest.mark.shared

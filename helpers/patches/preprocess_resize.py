@@ -40,10 +40,7 @@ def resize(
     nothing: FLOAT,
     rounding: FLOAT,
 ) -> FLOAT:
-    """The picture `[H, W, 3]` scaled to its content's size, in whole grey levels: `[1, 3, h, w]`.
-
-    Rounded up from 0.6, not 0.5: that takes OpenCV's darkening into account.
-    """
+    """The picture `[H, W, 3]` scaled to its content's size, in whole grey levels: `[1, 3, h, w]`."""
     picture_row = op.Reshape(picture_wh, [2])
     picture_hw = op.Gather(picture_row, [1, 0], axis=0)
     picture_shape = op.Concat(one, picture_hw, three, axis=0)
@@ -181,7 +178,7 @@ def add_resize(model: onnx.ModelProto, pixels: str, picture_wh: str, content_wh:
     sizes: dict[str, Source] = {"picture_wh": picture_wh, "content_wh": content_wh}
     if not exact:
         sources = sizes | {"pixels": pixels, "one": np.array([1]), "three": np.array([3])}
-        sources |= {"nothing": np.zeros(0, np.float32), "rounding": np.array(0.4, np.float32)}
+        sources |= {"nothing": np.zeros(0, np.float32), "rounding": np.array(0.5, np.float32)}
         splice(model, resize, sources, "resize", "resize/content")
         return "resize/content"
     numbers: dict[str, Source] = {"zero": np.array(0), "one": np.array(1), "two": np.array(2), "steps": STEPS}
