@@ -18,6 +18,7 @@ from helpers.training.dataset_entries import (
     is_file,
     locate,
     outside_flaw,
+    shown,
     split_of,
     unique_names,
 )
@@ -25,6 +26,8 @@ from helpers.training.dataset_json import Document, read_document
 from helpers.training.flaws import DatasetError, Flaw
 
 __all__ = ["coco_files", "list_coco"]
+
+_ROBOFLOW = "_annotations.coco.json"
 
 
 def coco_files(root: Path) -> dict[str, list[Path]]:
@@ -34,13 +37,13 @@ def coco_files(root: Path) -> dict[str, list[Path]]:
     kinds in the folder itself.
     """
     patterns = (
-        ("annotations/instances_*.json",), ("*/_annotations.coco.json", "_annotations.coco.json"),
+        ("annotations/instances_*.json",), (f"*/{_ROBOFLOW}", _ROBOFLOW),
         ("instances_*.json",), ("annotations/*.json",),
     )  # fmt: skip
     for alternatives in patterns:
         found: dict[str, list[Path]] = {}
         for path in sorted(path for pattern in alternatives for path in root.glob(pattern)):
-            name = path.parent.name if path.name == "_annotations.coco.json" else path.stem
+            name = path.stem if path.name != _ROBOFLOW else "" if path.parent == root else path.parent.name
             found.setdefault(split_of(name) or "train", []).append(path)
         if found:
             return found
@@ -87,7 +90,8 @@ def _names(documents: Sequence[Document]) -> tuple[str, ...]:
                 if each.get("supercategory") != each["name"]:
                     parents.add(str(each.get("supercategory")))
         boxes = document.lists.get("annotations", [])
-        used |= {ids.get(each.get("category_id")) for _, each in boxes if isinstance(each, dict)}
+        labels = (each.get("category_id") for _, each in boxes if isinstance(each, dict))
+        used |= {ids.get(label) for label in labels if _is_id(label)}
     kept = [name for name in by_name if name in used or name not in parents]
     kept.sort(key=lambda name: (isinstance(by_name[name], str), by_name[name]))
     return unique_names(kept, f"{documents[0].path}: categories")
@@ -178,13 +182,13 @@ class _Reader:
         if not isinstance(each, dict):
             return self._flaw("columns", at, "an annotation is no object")
         key, image, category = each.get("id"), each.get("image_id"), each.get("category_id")
-        name = f"annotation {key!r:.40}"
+        name = f"annotation {shown(key)}"
         if _is_id(key) and key in seen:
             return self._flaw("duplicate-id", at, f"{name} stands twice")
         if _is_id(key):
             seen.add(key)
         if not _is_id(image) or image not in entries:
-            return self._flaw("missing-picture", at, f"{name}: no picture has the id {image!r:.40}")
+            return self._flaw("missing-picture", at, f"{name}: no picture has the id {shown(image)}")
         entry = entries[image]
         if entry is None:
             return None
@@ -193,13 +197,13 @@ class _Reader:
             return None
         label = self.classes.get(category) if _is_id(category) else None
         if label is None or label not in self.names:
-            what = f"category id {category!r:.40}" if label is None else f"class {label[:60]!r}"
+            what = f"category id {shown(category)}" if label is None else f"class {label[:60]!r}"
             return self._flaw("unknown-class", at, f"{name}: {what} is none of the classes", entry.picture)
         box = each.get("bbox")
         if not isinstance(box, list) or len(box) != 4:
             return self._flaw("columns", at, f"{name}: expected bbox [x, y, w, h]", entry.picture)
         if not all(map(_is_finite, box)):
-            return self._flaw("not-a-number", at, f"{name}: bbox {box!r:.80}", entry.picture)
+            return self._flaw("not-a-number", at, f"{name}: bbox {', '.join(map(shown, box))}", entry.picture)
         x, y, w, h = map(float, box)
         entry.rows.append(Row(self.document.line(at), self.names.index(label), (x, y, x + w, y + h)))
         return None

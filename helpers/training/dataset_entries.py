@@ -22,6 +22,7 @@ __all__ = [
     "pictures_under",
     "read_list",
     "read_text",
+    "shown",
     "split_of",
     "unique_names",
 ]
@@ -30,6 +31,8 @@ TEXT_LIMIT = 32 << 20
 """Bytes of one label file or list; more is no label file."""
 
 
+_LONGEST = 4096  # characters of a path
+_TAIL = 8  # parts of a path of another machine that are looked for
 _SPLIT = re.compile(r"(train|training|trainval|val|valid|validation|dev|test|testing)\d*")
 
 
@@ -131,7 +134,7 @@ def locate(root: Path, written: str, base: Path | None = None) -> Path | None:
     (PosixPath('/data/a.jpg'), None)
     """
     text = written.strip().replace("\\", "/")
-    if "\0" in text or not text:
+    if "\0" in text or not 0 < len(text) <= _LONGEST:
         return None
     inside = [
         path
@@ -139,7 +142,7 @@ def locate(root: Path, written: str, base: Path | None = None) -> Path | None:
         if (path := Path(os.path.normpath(parent / text))).is_relative_to(root)
     ]
     parts = [part for part in text.split("/") if part not in ("", ".", "..")]
-    tails = (root.joinpath(*parts[start:]) for start in range(len(parts)))
+    tails = (root.joinpath(*parts[start:]) for start in range(max(len(parts) - _TAIL, 0), len(parts)))
     found = next((path for path in (*inside, *tails) if os.path.exists(path)), None)  # noqa: PTH110
     return found or (inside[0] if inside else None)
 
@@ -163,14 +166,28 @@ def pictures_under(folder: Path) -> Iterator[Path]:
                 yield Path(parent, name)
 
 
+def _is_plain(value: object) -> bool:
+    return isinstance(value, str | int | float) and not isinstance(value, bool)
+
+
+def shown(value: object) -> str:
+    """A value of a file for a message: text or a number, else its type alone (nested aliases can be endless).
+
+    >>> shown("cell"), shown(3), shown([["cell"]]), shown(None)
+    ("'cell'", '3', 'list', 'None')
+    """
+    plain = value is None or isinstance(value, str | int | float)
+    return repr(value)[:60] if plain else type(value).__name__
+
+
 def unique_names(names: Sequence[object], where: str) -> tuple[str, ...]:
     """Class names as a tuple.
 
     Raises:
         DatasetError: there is none, one stands twice, or one is no text.
     """
-    texts = tuple(str(name).strip() for name in names if isinstance(name, str | int | float))
+    texts = tuple(str(name).strip() for name in names if _is_plain(name))
     if not texts or len(texts) != len(names) or len(set(texts)) != len(texts) or not all(texts):
-        shown = ", ".join(repr(name)[:40] for name in names[:5])
-        raise DatasetError(f"{where}: expected class names, each once, got {len(names)}: {shown}")
+        some = ", ".join(map(shown, names[:5]))
+        raise DatasetError(f"{where}: expected class names, each once, got {len(names)}: {some}")
     return texts

@@ -53,19 +53,25 @@ class Document:
             raise json.JSONDecodeError(f"expected {character!r}", self._text, position)
         return self._skip(position + 1)
 
+    def _next(self, position: int, closing: str) -> int:
+        """Past a comma, or to what closes the object or list."""
+        position = self._skip(position)
+        return position if self._text[position] == closing else self._expect(position, ",")
+
     def _members(self, decoder: json.JSONDecoder) -> None:
         """Walk over the outermost object, one member after another."""
         at = self._expect(self._skip(0), "{")
         while self._text[at] != "}":
             key, at = decoder.raw_decode(self._text, at)
+            if not isinstance(key, str):
+                raise json.JSONDecodeError("expected a name in quotes", self._text, at)
             at = self._expect(self._skip(at), ":")
-            if self._text[at] == "[" and isinstance(key, str):
+            if self._text[at] == "[":
                 self.lists[key] = list(self._items(decoder, at))
                 at = self._end
             else:
                 _, at = decoder.raw_decode(self._text, at)
-            at = self._skip(at)
-            at = self._expect(at, ",") if self._text[at] == "," else at
+            at = self._next(at, "}")
 
     def _items(self, decoder: json.JSONDecoder, at: int) -> Iterator[tuple[int, Any]]:
         """The items of a list, each with its position; leaves the list's end in `_end`."""
@@ -73,8 +79,7 @@ class Document:
         while self._text[at] != "]":
             item, end = decoder.raw_decode(self._text, at)
             yield at, item
-            end = self._skip(end)
-            at = self._expect(end, ",") if self._text[end] == "," else end
+            at = self._next(end, "]")
         self._end = at + 1
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,8 +33,8 @@ def hold_out(listing: Listing, share: float = HELD_OUT) -> None:
     missing = "train" if "train" not in splits else "val"
     pool: list[Entry] = splits.pop("train", []) or splits.pop("val", []) or splits.pop("test", [])
     drawn = [(_draw(entry.picture), entry) for entry in pool]
-    lowest = min((number for number, _ in drawn), default=0.0)
-    limit = max(share, lowest * (1 + 1e-9)) if len({number for number, _ in drawn}) > 1 else 0.0
+    numbers = sorted(number for number, _ in drawn) or [0.0]
+    limit = min(max(share, math.nextafter(numbers[0], 1)), numbers[-1])  # one picture at least on each side
     kept = {"train": [entry for number, entry in drawn if number >= limit],
             "val": [entry for number, entry in drawn if number < limit]}  # fmt: skip
     listing.splits = kept | splits

@@ -109,10 +109,16 @@ def _names(root: Path, given: Sequence[str] | None, read: dict[str, _Read]) -> t
         return unique_names(given, "names")
     for path in (root / name for name in _NAME_FILES):
         if path.is_file():
-            lines = [text.partition(":")[0].strip() for _, text in read_list(path)]
-            return unique_names([n for n in lines if n[:1] != "#" and n != "background"], str(path))
+            lines = [text for _, text in read_list(path)]
+            return unique_names(_labels(lines) if path.stem == "labelmap" else lines, str(path))
     found = {item.name for pairs in read.values() for _, file in pairs for item in file.objects}
     return unique_names(sorted(found - {""}), f"{root}: class names in the XML files")
+
+
+def _labels(lines: list[str]) -> list[str]:
+    """The names of a label map: `name:colour:parts:actions`, without comments and background."""
+    names = [line.partition(":")[0].strip() for line in lines if not line.startswith("#")]
+    return [name for name in names if name != "background"]
 
 
 class _Reader:

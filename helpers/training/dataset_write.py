@@ -76,6 +76,7 @@ def _write_yolo(folder: Path, splits: dict[str, _Named], names: Sequence[str]) -
     content |= {"nc": len(names), "names": dict(enumerate(map(str, names)))}
     _text(folder / "data.yaml", yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
     for split, pictures in splits.items():
+        (folder / "images" / split).mkdir(parents=True)
         for name, sample in pictures:
             save_image(folder / "images" / split / name, sample.image_bgr)
             label = (folder / "labels" / split / name).with_suffix(".txt")

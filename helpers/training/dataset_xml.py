@@ -23,7 +23,7 @@ class VocObject:
     @property
     def name(self) -> str:
         """Its class name."""
-        return self.texts.get("name", "").strip()
+        return " ".join(self.texts.get("name", "").split())
 
     @property
     def difficult(self) -> bool:
@@ -108,7 +108,7 @@ class _Reader:
 
     def _text(self, text: str) -> None:
         place, key = self._place()
-        if text.strip():
+        if text.strip() or key in place.texts:
             place.texts[key] = place.texts.get(key, "") + text
 
 

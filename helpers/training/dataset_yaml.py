@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped,unused-ignore]
 
-from helpers.training.dataset_entries import read_list, read_text, split_of, unique_names
+from helpers.training.dataset_entries import read_list, read_text, shown, split_of, unique_names
 from helpers.training.flaws import DatasetError, Flaw
 
 __all__ = ["class_names", "find_yaml", "line_of", "picture_places", "read_yaml"]
@@ -61,8 +61,8 @@ def class_names(
     written, count = content.get("names"), content.get("nc")
     if isinstance(written, dict):
         if set(written) != set(range(len(written))):
-            shown = ", ".join(str(key)[:20] for key in list(written)[:5])
-            raise DatasetError(f"{file}: names: expected the keys 0 to {len(written) - 1}, got {shown}")
+            keys = ", ".join(map(shown, list(written)[:5]))
+            raise DatasetError(f"{file}: names: expected the keys 0 to {len(written) - 1}, got {keys}")
         written = [written[key] for key in range(len(written))]
     if isinstance(written, list) and file:
         names = unique_names(written, f"{file}: names")
@@ -82,7 +82,7 @@ def picture_places(root: Path, content: dict[str, Any]) -> dict[str, list[str]]:
     """Folders or lists of each split, as the YAML file or the folder itself names them."""
     keyed = {key: content[key] for key in _KEYS if content.get(key)}
     if keyed:
-        return {key: [str(each) for each in _as_list(value)] for key, value in keyed.items()}
+        return {key: _paths(key, value) for key, value in keyed.items()}
     folders = [path for path in root.iterdir() if path.is_dir()]
     nested = [path for path in (root / "images").glob("*") if path.is_dir()]
     for paths in (folders, nested, root.glob("*.txt")):
@@ -96,8 +96,13 @@ def picture_places(root: Path, content: dict[str, Any]) -> dict[str, list[str]]:
     return {"train": ["images" if (root / "images").is_dir() else "."]}
 
 
-def _as_list(value: object) -> list[object]:
-    return value if isinstance(value, list) else [value]
+def _paths(key: str, value: object) -> list[str]:
+    """The paths of one key of the YAML file."""
+    given = value if isinstance(value, list) else [value]
+    paths = [path for path in given if isinstance(path, str)]
+    if len(paths) != len(given):
+        raise DatasetError(f"{key}: expected a folder, a list file, or several, got {shown(value)}")
+    return paths
 
 
 def line_of(path: Path, key: str) -> int | None:

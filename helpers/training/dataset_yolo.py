@@ -40,7 +40,7 @@ def list_yolo(root: Path, file: Path | None = None, names: Sequence[str] | None 
     content = read_yaml(file) if file else {}
     listing = Listing(())
     listing.names = class_names(root, file, content, names, listing.flaws)
-    base = locate(root, str(content["path"])) if content.get("path") else None
+    base = locate(root, content["path"]) if isinstance(content.get("path"), str) else None
     written_places = picture_places(root, content)
     if file and written_places.get("val") == written_places.get("train"):
         message, fix = "train and val are the same pictures", "a share of them is held out for val"
