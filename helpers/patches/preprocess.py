@@ -141,9 +141,9 @@ def add_box_mapping(model: onnx.ModelProto) -> PatchResult:
         _add_fit(patched, _size(patched))
     sources: Sources = {"rows": output, "picture_wh": PICTURE_WH, "content_wh": CONTENT, "before_wh": BEFORE}
     splice(patched, nodes.to_picture, sources | {"edge": EDGE}, "boxes", PICTURE_BOXES)
-    value = helper.make_tensor_value_info(PICTURE_BOXES, TensorProto.FLOAT, shape)
-    patched.graph.output[0].CopyFrom(value)
-    report.append(f"{output} -> {PICTURE_BOXES} {list(shape)}: corners in the picture's own pixels")
+    patched.graph.output[0].CopyFrom(helper.make_tensor_value_info(PICTURE_BOXES, TensorProto.FLOAT, shape))
+    shown = str(list(shape)).replace("'", "")
+    report.append(f"{output} -> {PICTURE_BOXES} {shown}: corners in the picture's own pixels")
     _note(patched, boxes="in the picture's own pixels, clipped to it")
     return finish(model, patched, report)
 
@@ -182,7 +182,7 @@ def _images(model: onnx.ModelProto) -> tuple[onnx.ValueInfoProto, Shape]:
 
 def _said(value: onnx.ValueInfoProto) -> str:
     kind = TensorProto.DataType.Name(value.type.tensor_type.elem_type).lower()
-    return f"{value.name} {kind}{list(shape_of(value) or ['?'])}"
+    return f"{value.name} {kind}{list(shape_of(value) or ['?'])}".replace("'", "")
 
 
 def _size(model: onnx.ModelProto) -> tuple[int, int]:
@@ -233,7 +233,7 @@ def _replace_input(
     model: onnx.ModelProto, images: onnx.ValueInfoProto, name: str, shape: Dimensions, what: str
 ) -> list[str]:
     """Put a `uint8` input in the place of `images`, and say so, in the file's metadata, too."""
-    line = f"{_said(images)} -> {name} uint8{list(shape)}: BGR, {what}"
+    line = f"{_said(images)} -> {name} uint8{list(shape)}: BGR, {what}".replace("'", "")
     new = helper.make_tensor_value_info(name, TensorProto.UINT8, shape)
     next(value for value in model.graph.input if value.name == images.name).CopyFrom(new)
     _note(model, input=f"{name} uint8, BGR, {what}")

@@ -1,0 +1,74 @@
+"""The command `patch` in its six forms."""
+
+import numpy as np
+import onnx
+import pytest
+
+from helpers.__main__ import main
+from helpers.patch_cli import FORMS
+from helpers.patches import shape_of
+
+PORTS = {
+    "ultralytics": (["images"], ["output0"]),
+    "batched": (["images"], ["output0"]),
+    "picture": (["picture"], ["picture_boxes"]),
+    "letterbox": (["picture"], ["output0"]),
+    "boxes": (["images", "picture_wh"], ["picture_boxes"]),
+    "bytes": (["pictures"], ["output0"]),
+}
+
+
+@pytest.fixture
+def raw(tmp_path):
+    """`[1, 18, 7]`, two classes: as a network leaves it."""
+    model = onnx.parser.parse_model(
+        """<ir_version: 8, opset_import: ["": 17]> net (float[n,3,32,64] images) => (float[n,18,7] output) {
+        least = ReduceMin<axes=[2, 3], keepdims=0>(images) one = Gather<axis=1>(least, first)
+        wide = Reshape(one, open) none = Mul(wide, zero) output = Add(rows, none) }"""
+    )
+    rows = np.random.default_rng(3).uniform(0, 1, (1, 18, 7)).astype(np.float32)
+    rows[..., :4] *= 30
+    for name, value in (
+        ("rows", rows),
+        ("zero", np.float32(0)),
+        ("first", np.array([0])),
+        ("open", np.array([-1, 1, 1])),
+    ):
+        model.graph.initializer.append(onnx.numpy_helper.from_array(value, name))
+    onnx.save(model, tmp_path / "a.onnx")
+    return tmp_path / "a.onnx"
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_from_a_raw_file(raw, capsys, form):
+    assert main(["patch", str(raw), "--form", form, "--names", "x,y"]) == 0
+    model = onnx.load(raw.with_name(f"a-{form}.onnx"))
+    names = tuple([value.name for value in values] for values in (model.graph.input, model.graph.output))
+    assert names == PORTS[form]
+    assert shape_of(model.graph.output[0])[1:] == (100, 6)
+    assert f"a-{form}.onnx" in capsys.readouterr().out
+
+
+def test_from_a_finished_file(raw, capsys):
+    for form in ("ultralytics", "batched"):
+        assert main(["patch", str(raw), "--form", form, "--names", "x,y"]) == 0
+    assert main(["patch", str(raw.with_name("a-batched.onnx")), "--form", "boxes"]) == 0
+    assert [shape_of(value) for value in onnx.load(raw.with_name("a-boxes.onnx")).graph.output] == [
+        ("n", 100, 6)
+    ]
+    plain = raw.with_name("plain.onnx")
+    finished = str(raw.with_name("a-ultralytics.onnx"))
+    assert main(["patch", finished, "--form", "picture", "--plain-resize", "--out", str(plain)]) == 0
+    assert "Resize" in {node.op_type for node in onnx.load(plain).graph.node}
+    assert main(["patch", finished, "--form", "picture"]) == 0
+    assert "Resize" not in {node.op_type for node in onnx.load(raw.with_name("a-picture.onnx")).graph.node}
+    capsys.readouterr()
+
+
+def test_refusals(raw, capsys):
+    assert main(["patch", str(raw), "--form", "picture"]) == 1
+    assert "names: expected class names" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["patch", str(raw), "--form", "other"])
+    assert "invalid choice" in capsys.readouterr().err
+    assert [path.name for path in raw.parent.iterdir()] == ["a.onnx"]
