@@ -6,23 +6,20 @@ import argparse
 import json
 import logging
 import sys
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import cv2
 import torch
 
 from helpers.arguments import number, whole
 from helpers.training.batches import Batches, BatchRecipe
-from helpers.training.datasets import CELL_NAMES, Sample, Samples, read_voc
+from helpers.training.datasets import CELL_NAMES, Samples, read_voc
 from helpers.training.evaluation import EvaluationReport, evaluate
 from helpers.training.loop import TrainingConfig, TrainingResult, train
 from helpers.training.prediction import predictor
 from helpers.training.smears import draw_smear
 from helpers.training.start import start_training
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -78,10 +75,6 @@ def _add_machine(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stop-at", type=whole(0), help="stop after this step; run again to go on")
 
 
-def _draw(size_wh: tuple[int, int]) -> Callable[[int], Sample]:
-    return lambda seed: draw_smear(seed, size_wh)
-
-
 def _config(options: argparse.Namespace) -> TrainingConfig:
     return TrainingConfig(
         out=options.out, steps=options.steps, accumulate=options.accumulate, peak=options.peak,
@@ -118,7 +111,7 @@ def main() -> int:
     torch.manual_seed(options.seed)
     real = read_voc(options.bccd, "train.txt", CELL_NAMES) if options.real else []
     validation = Samples(read_voc(options.bccd, "val.txt", CELL_NAMES))
-    draw = _draw((640, 480)) if options.real < 1 else None
+    draw = partial(draw_smear, size_wh=(640, 480)) if options.real < 1 else None
     batches = Batches(_recipe(options), Samples(real).preload(), draw)
     start = start_training(options.start, CELL_NAMES, seed=options.seed)
     sys.stdout.write("\n".join(start.report) + "\n")

@@ -11,6 +11,7 @@ import signal
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from torch.utils.data import DataLoader
@@ -86,8 +87,8 @@ def train(
     run.resume()
     last = config.steps if stop_at is None else min(config.steps, stop_at)
     with (
-        _stop_request() as stop,
         tqdm(total=config.steps, initial=run.step, disable=not config.progress, mininterval=5) as bar,
+        _stop_request(partial(bar.set_description, "stopping after this step")) as stop,
     ):
         for group in _groups(_load(batches, run, last), config.accumulate):
             _one_step(run, group, bar, last)
@@ -146,8 +147,8 @@ def _groups(batches: Iterator[tuple[Tensor, Tensor]], size: int) -> Iterator[lis
 
 
 @contextmanager
-def _stop_request() -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C or SIGTERM sets; the second one interrupts as usual."""
+def _stop_request(tell: Callable[[], None]) -> Iterator[threading.Event]:
+    """An event that the first Ctrl-C or SIGTERM sets, and tells of; the second one interrupts as usual."""
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield stop
@@ -157,6 +158,7 @@ def _stop_request() -> Iterator[threading.Event]:
         if stop.is_set():
             raise KeyboardInterrupt
         stop.set()
+        tell()
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -46,7 +46,7 @@ class Plan:
         batch, accumulate: pictures a batch, batches a step.
         size: input size at detection, in pixels.
         window: side of the training windows in pixels; None chooses by the objects' sizes.
-        peak: highest learning rate.
+        peak: highest learning rate; None is 0.002 from nothing, 0.001 from a checkpoint.
         mosaic: probability of a mosaic; a short run has no time for many.
         whole: share of the run, at its end, on whole pictures without mosaics.
         anchors: `check` refits those that do not fit, `keep` never, `fit` always.
@@ -65,7 +65,7 @@ class Plan:
     accumulate: int = 1
     size: int = 640
     window: int | None = None
-    peak: float = 0.002
+    peak: float | None = None
     mosaic: float = 0.8
     whole: float = 0.06
     anchors: str = "check"
@@ -172,8 +172,9 @@ def _recipe(plan: Plan, steps: int, sizes_wh: np.ndarray) -> BatchRecipe:
 
 
 def _config(plan: Plan, steps: int) -> TrainingConfig:
+    peak = plan.peak or (0.001 if plan.start else 0.002)
     return TrainingConfig(
-        plan.out, steps=steps, accumulate=plan.accumulate, peak=plan.peak, warmup=min(200, steps // 10 + 1),
+        plan.out, steps=steps, accumulate=plan.accumulate, peak=peak, warmup=min(200, steps // 10 + 1),
         decay=max(min(0.998, 1 - 5 / steps), 0.5), device=plan.device, workers=plan.workers,
         save_every=plan.save_every, evaluate_every=plan.evaluate_every, evaluate_size=plan.size,
         progress=plan.progress, seed=plan.seed,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from helpers.checkpoint import Checkpoint, load_checkpoint
 from helpers.download import find_checkpoint
@@ -72,6 +72,8 @@ def start_training(
             sorted_checkpoint, report = sort_head(checkpoint, classes)
             network = build_network(sorted_checkpoint)
             report = (f"from {start}: {len(network.architecture.rows)} layers", *report)
+            if not any(isinstance(module, nn.BatchNorm2d) for module in network.modules()):
+                report += ("its BatchNorm is folded in: it trains, though not as well as the unfolded file",)
         else:
             if variant not in VARIANTS:
                 known = ", ".join(VARIANTS)

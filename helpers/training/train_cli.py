@@ -48,7 +48,9 @@ def _add_plan(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--window", type=whole(64), help="train on windows of this side (from the objects' sizes)"
     )
-    command.add_argument("--peak", type=number(0), default=0.002, help="highest learning rate (0.002)")
+    command.add_argument(
+        "--peak", type=number(0), help="highest learning rate (0.002; 0.001 from a checkpoint)"
+    )
     command.add_argument(
         "--anchors", choices=("check", "keep", "fit"), default="check",
         help="refit them where they do not fit, never, or always (check)",

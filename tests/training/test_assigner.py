@@ -90,7 +90,7 @@ def test_no_objects_give_an_empty_assignment() -> None:
 
 @pytest.mark.parametrize("config", [FINE, COARSE])
 @pytest.mark.parametrize(
-    ("seed", "count", "batch", "classes"), [(0, 1, 1, 3), (1, 12, 2, 3), (2, 60, 2, 3), (3, 80, 3, 1)]
+    ("seed", "count", "batch", "classes"), [(0, 1, 1, 3), (1, 12, 2, 3), (2, 60, 2, 2), (3, 80, 3, 1)]
 )
 def test_equals_the_definition(
     seed: int, count: int, batch: int, classes: int, config: AssignerConfig

@@ -98,12 +98,16 @@ def test_only_the_head_changes() -> None:
     assert changed.architecture.anchors_px == checkpoint.architecture.anchors_px
 
 
-def test_a_fused_checkpoint_starts_too() -> None:
+def test_a_fused_checkpoint_starts_too(tmp_path: Path) -> None:
     network = fuse(make("yolov7", training=True))
     changed, _ = sort_head(checkpoint_of(network), ["a"])
     found = build_network(changed)
     with torch.no_grad():
         assert torch.allclose(found(PICTURES)[..., :6], network(PICTURES)[..., :6], atol=1e-3)
+    save_checkpoint(changed, tmp_path / "fused.safetensors")
+    start = start_training(tmp_path / "fused.safetensors", ["a"])
+    assert start.report[-1].startswith("its BatchNorm is folded in")
+    start.network.train().levels(PICTURES)[0].sum().backward()
 
 
 def test_many_classes_are_told_in_few_words() -> None:
