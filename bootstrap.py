@@ -5,8 +5,10 @@ NVIDIA driver answers, else the CPU set), and hands over to `python -m helpers c
 
     python bootstrap.py run [--model yolov7-tiny]   execute the lessons in order
     python bootstrap.py test                        unit tests, doctests, notebooks under nbval
+    python bootstrap.py test-gpu                    engines, on an NVIDIA GPU; report in build/gpu
     python bootstrap.py lab                         JupyterLab at lesson 00
     python bootstrap.py refresh                     execute the lessons again and show what changed
+    python bootstrap.py benchmark [--list]          time our path and its peers side by side
     python bootstrap.py setup [--no-lock]           only make .venv
     python bootstrap.py lock                        write requirements/lock*.txt anew
     python bootstrap.py colab                       install what this Python lacks (the lessons' first cell)
@@ -46,8 +48,10 @@ def main(arguments: list[str]) -> int:
     """Carry out one command; returns the exit code."""
     command, rest = (arguments or ["help"])[0], arguments[1:]
     try:
-        if command in ("run", "test", "lab", "execute", "sync", "check", "restamp"):
+        if command in ("run", "test", "test-gpu", "lab", "execute", "sync", "check", "restamp"):
             return call([str(ensure_environment()), "-m", "helpers", "course", command, *rest])
+        if command == "benchmark":
+            return call([str(ensure_environment()), "-m", "helpers", command, *rest])
         if command == "refresh":
             code = call([str(ensure_environment()), "-m", "helpers", "course", "execute", *rest])
             return code or call(["git", "--no-pager", "diff", "--stat", "--", "notebooks"])

@@ -72,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="command")
     _add_files(commands)
     _add_pictures(commands)
-    from helpers import engine_cli, patch_cli, scale_cli
+    from helpers import benchmark_cli, engine_cli, patch_cli, scale_cli
     from helpers.course import cli as course
     from helpers.training import cli as training
     from helpers.training import data_cli, train_cli
@@ -83,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     train_cli.add_parser(commands)
     training.add_parser(commands)
     data_cli.add_parser(commands)
+    benchmark_cli.add_parser(commands)
     course.add_parser(commands)
     return parser
 

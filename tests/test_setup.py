@@ -139,12 +139,15 @@ def test_every_make_target_reaches_the_script(repository):
     for target, expected in {
         "run": "run --model x",
         "test": "test",
+        "test-gpu": "test-gpu",
         "lab": "lab",
         "refresh": "refresh",
+        "benchmark": "benchmark --list",
     }.items():
         dry = subprocess.run(
-            ["make", "-n", target, "MODEL=x"], cwd=repository, capture_output=True, text=True, check=True
-        )
+            ["make", "-n", target, "MODEL=x", "OPTIONS=--list"],
+            cwd=repository, capture_output=True, text=True, check=True,
+        )  # fmt: skip
         assert f"bootstrap.py {expected}" in dry.stdout
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import json
 
 import nbformat
 import pytest
@@ -69,6 +70,9 @@ def test_run_leaves_the_notebook_alone_and_saves_the_pictures(twin, tmp_path):
     executed = twins.read_notebook(tmp_path / "build" / "executed" / "00_start.ipynb")
     assert executed.cells[2].outputs[-1].text.endswith("1 None blood-cells\n")
     assert "no CUDA device (00_start)" in runner.summary([result])
+    record = json.loads((tmp_path / "build" / "executed" / "record.json").read_text())
+    assert record["lessons"] == [{"name": "00_start", "seconds": round(result.seconds, 1), "cells": 2}]
+    assert record["when"].endswith(" UTC")
 
 
 def test_a_failing_cell_stops_the_run_by_name_and_keeps_the_notebook(twin, capsys):

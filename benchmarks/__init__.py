@@ -1,0 +1,1 @@
+"""The project's speed, measured against what else there is: `make benchmark`."""
