@@ -78,7 +78,7 @@ def filter_candidates(
     single_output(patched)
     threshold = _threshold(patched, score_threshold)
     limit = _limit(threshold)
-    kept = "every candidate that can pass" if form == "mask" else f"the {k} best of each level"
+    kept = "all that can pass" if form == "mask" else f"the {k} best of each level"
     note = f"{form}: objectness above {threshold:g}; {kept}"
     decode = read_decode(patched)
     if decode and {entry.key: entry.value for entry in model.metadata_props}.get(KEY) == note:
@@ -92,7 +92,7 @@ def filter_candidates(
     added = _insert(patched, place, decode, limit, k)
     _note(patched, note)
     patched = _ensured(patched)
-    report = [f"{decode.candidates} candidates: {kept} is decoded; {removed} nodes out, {added} in"]
+    report = [f"decoded of {decode.candidates} candidates: {kept}; {removed} nodes out, {added} in"]
     report += [f"objectness logit above {limit:.4g}, because the NMS wants scores above {threshold:g}"]
     if k:
         report += [f"exact while in no picture more than {k} candidates of a level pass"]

@@ -163,7 +163,7 @@ def test_the_network_and_the_suppression_stay_node_for_node():
     assert new[-len(old[first:]) :] == old[first:]
     assert {entry.key: entry.value for entry in after.metadata_props} == {
         "a": "b",
-        "filter": "mask: objectness above 0.35; every candidate that can pass",
+        "filter": "mask: objectness above 0.35; all that can pass",
     }
     names = [tensor.name for tensor in after.graph.initializer]
     assert len(set(names)) == len(names)
