@@ -1,4 +1,7 @@
-"""Every name, argument and enum that our TensorRT code takes is in both bindings: mypy, against stubs."""
+"""Every name, argument and enum that our TensorRT code takes is in both bindings: mypy, against stubs.
+
+The GPU tests are among it: they run on no machine of ours, but what they call exists.
+"""
 
 import os
 import subprocess
@@ -8,11 +11,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FILES = ("engine.py", "engine_build.py", "engine_run.py")
+FILES = [
+    ROOT / "helpers" / name for name in ("engine.py", "engine_build.py", "engine_run.py", "engine_session.py")
+]
+FILES += [*sorted((ROOT / "tests" / "gpu").glob("*.py")), ROOT / "tests" / "gpu_support.py"]
 
 
 def check(version, files, cache):
-    environment = {**os.environ, "MYPYPATH": str(ROOT / "stubs" / f"tensorrt-{version}")}
+    path = os.pathsep.join(map(str, (ROOT / "stubs" / f"tensorrt-{version}", ROOT / "tests")))
+    environment = {**os.environ, "MYPYPATH": path}
     command = [sys.executable, "-m", "mypy", "--strict", "--no-pretty", "--follow-imports=silent"]
     command += ["--cache-dir", str(cache), "--config-file", str(ROOT / "pyproject.toml"), *map(str, files)]
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
@@ -45,7 +52,7 @@ def test_our_calls_are_in_the_bindings_and_planted_ones_fail(version, tmp_path):
             )
         )
         planted.append(path)
-    done = check(version, [*(ROOT / "helpers" / name for name in FILES), *planted], tmp_path / "cache")
+    done = check(version, [*FILES, *planted], tmp_path / "cache")
     errors = [line for line in done.stdout.splitlines() if " error: " in line]
     assert done.returncode in (0, 1), done.stdout + done.stderr
     assert not [line for line in errors if "planted_" not in line], done.stdout

@@ -1,4 +1,4 @@
-"""`python -m helpers course …`: run, test, lab, execute, sync, check, restamp."""
+"""`python -m helpers course …`: run, test, test-gpu, lab, execute, sync, check, restamp."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ def add_parser(subparsers: Subparsers) -> None:
     run = command("run", "execute the lessons in order; pictures go to build/<model>/pictures", _run)
     run.add_argument("--model", help="blood-cells, an official name, or a checkpoint's path")
     command("test", "unit tests, doctests, and the notebooks under strict nbval", _test)
+    command("test-gpu", "engines on this machine's NVIDIA GPU; a report in build/gpu", _test_gpu)
     lab = command("lab", "open JupyterLab at lesson 00", _lab)
     lab.add_argument("options", nargs="*", help="passed on to JupyterLab; put -- in front")
     execute = command(
@@ -95,6 +96,24 @@ def _test(_options: argparse.Namespace) -> int:
     ]
     say(_counts())
     return max(codes)
+
+
+def _test_gpu(_options: argparse.Namespace) -> int:
+    """The tests with the marker `gpu`; 1 where there is no GPU, because then nothing was tested."""
+    from helpers.engine import require_tensorrt
+    from helpers.engine_header import EngineError
+
+    try:
+        require_tensorrt("make test-gpu")
+    except EngineError as error:
+        sys.stderr.write(f"not run: {error}\n")
+        return 1
+    environment = {name: value for name, value in os.environ.items() if name not in ("CI", "YOLOV7_HEADLESS")}
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "tests/gpu"]
+    environment |= {"YOLO_AUTOINSTALL": "False"}
+    code = subprocess.run(command, cwd=repository(), env=environment, check=False).returncode
+    say("reports: build/gpu/latency.txt, latency.json, seen.txt, inspector-*.json")
+    return code
 
 
 def _counts() -> str:

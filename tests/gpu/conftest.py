@@ -6,6 +6,7 @@ can say is skipped then.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -71,8 +72,10 @@ def size_wh() -> tuple[int, int]:
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Where reports stay: build/gpu; of the double nothing stays."""
-    made = tmp_path_factory.mktemp("gpu") if DOUBLE else REPOSITORY / "build" / "gpu"
+    """Where reports stay: build/gpu, or what `YOLOV7_GPU_FOLDER` names; of the double nothing stays."""
+    named = os.environ.get("YOLOV7_GPU_FOLDER", "")
+    usual = REPOSITORY / "build" / "gpu"
+    made = Path(named) if named else tmp_path_factory.mktemp("gpu") if DOUBLE else usual
     made.mkdir(parents=True, exist_ok=True)
     yield made
     (made / "seen.txt").write_text("\n".join([*NOTES, ""]), encoding="utf-8")
