@@ -24,6 +24,7 @@ FORMS = {
     "half": "the FP16 form, for engines",
     "batched": "the form for any number of pictures",
     "picture": "the form that takes a raw picture",
+    "int8": "the INT8 form, for CPUs",
 }
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm")
 
@@ -100,6 +101,7 @@ def _add_files(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     command.add_argument("--force", action="store_true", help="make files again that are current")
     for form, text in FORMS.items():
         command.add_argument(f"--{form}", action="store_true", help=f"also make {text}")
+    command.add_argument("--pictures", type=Path, help="folder of pictures that INT8 is calibrated on")
     command.set_defaults(run=_convert)
     command = commands.add_parser("export", help="checkpoint -> raw ONNX")
     _model(command)
@@ -143,7 +145,7 @@ def _convert(options: argparse.Namespace) -> None:
     started = time.perf_counter()
     recipe = Recipe(
         options.size, options.iou, options.conf, options.topk, options.max_wh, options.dynamic_batch,
-        options.half, options.batched, options.picture,
+        options.half, options.batched, options.picture, options.int8, options.pictures,
     )  # fmt: skip
     checkpoint = find_checkpoint(options.model)
     files = convert(

@@ -69,6 +69,7 @@ LESSONS = {
     "-ultralytics.onnx": "04_patch",
     "-batched.onnx": "04_patch",
     "-picture.onnx": "06_detect",
+    "-int8.onnx": "07_quantize",
     "-end2end.onnx": "02_export",
     ".onnx": "02_export",
 }

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from helpers.patches import PatchResult
     from helpers.patches.filter import Form
 
-__all__ = ["Files", "Recipe", "convert", "export_checkpoint", "half_file", "patch_file"]
+__all__ = ["Files", "Recipe", "convert", "export_checkpoint", "half_file", "int8_file", "patch_file"]
 
 Progress = Callable[[str], None]
 
@@ -106,6 +106,10 @@ def _steps(checkpoint: Path, files: Files, r: Recipe, names: Sequence[str] | Non
     if r.half:
         call = "filter_candidates(form='topk') + to_half()"
         steps.append((files.fp16, files.ultralytics, call, partial(half_file, files.ultralytics, files.fp16)))
+    if r.int8:
+        call = f"quantize({r.pictures or ''})"
+        quantise = partial(int8_file, files.ultralytics, files.int8, pictures=r.pictures)
+        steps.append((files.int8, files.ultralytics, call, quantise))
     return steps
 
 
@@ -191,6 +195,21 @@ def half_file(source: Path, target: Path) -> None:
     from helpers.patches.half import to_half
 
     edit_file(source, target, lambda model: to_half(_filtered(model, "topk").model))
+
+
+def int8_file(source: Path, target: Path, *, pictures: Path | None = None) -> tuple[str, ...]:
+    """Write the INT8 form of a finished file for CPUs, calibrated on a folder of pictures or the model's own.
+
+    Raises:
+        PatchError, ValueError: `source` has no INT8 form, or there are no pictures for it.
+    """
+    from helpers.calibration import calibration_pictures
+    from helpers.patches.metadata import read_metadata
+    from helpers.patches.quantize import quantize
+
+    names = read_metadata(read_onnx(source)).get("names", ())
+    found, line = calibration_pictures(names, pictures)
+    return (f"calibrated on {line}", *edit_file(source, target, lambda model: quantize(model, found)).report)
 
 
 def _filtered(model: onnx.ModelProto, form: Form = "mask") -> PatchResult:

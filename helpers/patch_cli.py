@@ -30,6 +30,8 @@ FORMS = {
     "letterbox": "only the first half of it: a raw picture in",
     "boxes": "only the second half: boxes in the picture's own pixels out",
     "bytes": "uint8 [B,H,W,3] of the network's size in",
+    "int8": "the network in INT8, for CPUs",
+    "int8-tensorrt": "the same for TensorRT",
 }
 ENDS = ("-end2end", "-ultralytics", "-batched")
 
@@ -46,6 +48,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     option("--stride", type=whole(1), help="largest stride, where the file does not say (32)")
     text = "scale with ONNX's Resize, not as OpenCV: faster on a CPU, up to a grey level off"
     option("--plain-resize", action="store_true", help=text)
+    option("--pictures", type=Path, help="folder of pictures that INT8 is calibrated on")
     add_thresholds(command)
     command.set_defaults(run=_patch)
 
@@ -80,7 +83,8 @@ def _patch(options: argparse.Namespace) -> None:
             if not _is_finished(source):
                 source = Path(folder, "finished.onnx")
                 lines = finish(options.model, source)
-            result = edit_file(source, target, _edit(options.form, exact=not options.plain_resize))
+            edit = _edit(options.form, exact=not options.plain_resize, pictures=options.pictures)
+            result = edit_file(source, target, edit)
             lines += result.report
     for line in lines:
         progress(line)
@@ -93,8 +97,11 @@ def _is_finished(path: Path) -> bool:
     return [len(shape) for shape in shapes] == [3] and not is_raw(model)
 
 
-def _edit(form: str, *, exact: bool) -> Callable[[onnx.ModelProto], PatchResult]:
+def _edit(form: str, *, exact: bool, pictures: Path | None) -> Callable[[onnx.ModelProto], PatchResult]:
     from helpers.patches import preprocess
+
+    if form.startswith("int8"):
+        return partial(_quantised, runtime=form.partition("-")[2] or "onnxruntime", folder=pictures)
 
     edits: dict[str, Callable[[onnx.ModelProto], PatchResult]] = {
         "picture": partial(preprocess.add_picture, exact=exact),
@@ -103,3 +110,13 @@ def _edit(form: str, *, exact: bool) -> Callable[[onnx.ModelProto], PatchResult]
         "bytes": preprocess.add_conversion,
     }
     return edits[form]
+
+
+def _quantised(model: onnx.ModelProto, *, runtime: str, folder: Path | None) -> PatchResult:
+    from helpers.calibration import calibration_pictures
+    from helpers.patches.metadata import read_metadata
+    from helpers.patches.quantize import quantize
+
+    pictures, line = calibration_pictures(read_metadata(model).get("names", ()), folder)
+    progress(f"calibrated on {line}")
+    return quantize(model, pictures, runtime=runtime)

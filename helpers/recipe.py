@@ -23,6 +23,8 @@ class Recipe:
         half: Also make the last graph's FP16 form.
         batched: Also make the graph for any number of pictures at once.
         picture: Also make the graph that takes a raw picture.
+        int8: Also make the last graph's INT8 form, for CPUs.
+        pictures: Folder of pictures that INT8 is calibrated on, where the model's own will not do.
     """
 
     size_wh: tuple[int, int] = (640, 640)
@@ -34,6 +36,8 @@ class Recipe:
     half: bool = False
     batched: bool = False
     picture: bool = False
+    int8: bool = False
+    pictures: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,11 @@ class Files:
         return self.folder / f"{self.name}-fp16.onnx"
 
     @property
+    def int8(self) -> Path:
+        """For CPUs: `[1,100,6]` with Q/DQ nodes in the network."""
+        return self.folder / f"{self.name}-int8.onnx"
+
+    @property
     def picture(self) -> Path:
         """A raw picture `uint8[height,width,3]` to boxes in its own pixels, `[1,100,6]`."""
         return self.folder / f"{self.name}-picture.onnx"
@@ -87,4 +96,5 @@ class Files:
     def made_by(self, recipe: Recipe) -> list[Path]:
         """The files that a recipe asks for, in the order in which they are made."""
         more = {self.batched: recipe.batched, self.picture: recipe.picture, self.fp16: recipe.half}
+        more[self.int8] = recipe.int8
         return [self.raw, self.end2end, self.ultralytics, *(path for path, wanted in more.items() if wanted)]

@@ -19,9 +19,11 @@ __all__ = ["need", "require"]
 # Every kind with the files on the way to it, and what the recipe must ask for besides.
 CHAINS = {"raw": ("raw",), "end2end": ("raw", "end2end"), "ultralytics": ("raw", "end2end", "ultralytics")}
 CHAINS["fp16"] = (*CHAINS["ultralytics"], "fp16")
+CHAINS["int8"] = (*CHAINS["ultralytics"], "int8")
 CHAINS["picture"] = (*CHAINS["ultralytics"], "picture")
 CHAINS["batched"] = (*CHAINS["end2end"], "batched")
 RECIPES = {"fp16": Recipe(half=True), "batched": Recipe(batched=True), "picture": Recipe(picture=True)}
+RECIPES["int8"] = Recipe(int8=True)
 
 
 def need(model: CourseModel, kind: str) -> Path:
@@ -29,7 +31,7 @@ def need(model: CourseModel, kind: str) -> Path:
 
     Args:
         model: The lesson's model.
-        kind: `raw`, `end2end`, `ultralytics`, `batched`, `picture` or `fp16`.
+        kind: `raw`, `end2end`, `ultralytics`, `batched`, `picture`, `fp16` or `int8`.
 
     Raises:
         ValueError: Another kind.
