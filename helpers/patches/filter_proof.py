@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
 
-from helpers.patches import PatchError
+from helpers.patches import PatchError, Shape, shape_of
 from helpers.patches.filter_find import NOT_UNDERSTOOD, Decode, Level, reading
 
 if TYPE_CHECKING:
@@ -102,13 +102,13 @@ def prove(before: onnx.ModelProto, after: onnx.ModelProto, decode: Decode, limit
     """
     heads = [level.head for level in decode.levels]
     parts = [reading(model, heads) for model in (before, after)]
-    sizes = {value.name: _sizes(_shape(value)) for value in parts[0].graph.input}
+    empty = {value.name: _zeros(value) for value in parts[0].graph.input}
     random, counts = np.random.default_rng(11), []
     for crowd in (0, 1, CROWD):
-        feeds = {name: np.zeros(size, np.float32) for name, size in sizes.items()}
+        feeds = dict(empty)
         for level in decode.levels:
             count = min(crowd, most, level.candidates)
-            feeds[level.head] = _logits(random, sizes[level.head], decode.columns, count, limit)
+            feeds[level.head] = _logits(random, empty[level.head].shape, decode.columns, count, limit)
         old, new = (_run(part, feeds) for part in parts)
         counts.append(int((old[..., 4:] > 0).any(axis=-1).sum()) if old.ndim > 2 else len(old))
         apart = np.abs(new - old).max(initial=0) if old.shape == new.shape else np.inf
@@ -133,16 +133,17 @@ def _logits(
     return logits
 
 
-def _shape(value: onnx.ValueInfoProto) -> list[int | str | None]:
-    return [d.dim_value if d.HasField("dim_value") else None for d in value.type.tensor_type.shape.dim]
-
-
-def _sizes(shape: Sequence[int | str | None]) -> tuple[int, ...]:
+def _sizes(shape: Shape) -> tuple[int, ...]:
     """A shape to try: two pictures where the batch is open."""
     return tuple(size if isinstance(size, int) else 2 for size in shape)
 
 
-def _run(model: onnx.ModelProto, feeds: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:
+def _zeros(value: onnx.ValueInfoProto) -> NDArray[Any]:
+    kind = onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
+    return np.zeros(_sizes(shape_of(value) or ()), kind)
+
+
+def _run(model: onnx.ModelProto, feeds: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
     import onnxruntime
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
