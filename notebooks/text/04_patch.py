@@ -13,7 +13,8 @@
 #
 # > **You need** the file of lesson 02 (made for you if it is missing); about 1 minute on two cores.
 # >
-# > **You get** `build/<model>/<model>-ultralytics.onnx`: a picture in, `[1, 100, 6]` out, class names inside.
+# > **You get** `build/<model>/<model>-ultralytics.onnx`: a picture in, `[1, 100, 6]` out, class names inside;
+# > and `<model>-batched.onnx`, the same for any number of pictures.
 
 # %% [markdown] id="04-contents"
 # ## Contents
@@ -30,11 +31,13 @@
 # - [A shape that can be derived](#A-shape-that-can-be-derived)
 # - [Proof at 0, 1, 99, 100, 101 and 300 detections](#Proof-at-0,-1,-99,-100,-101-and-300-detections)
 # - [Twice, and on the wrong graph](#Twice,-and-on-the-wrong-graph)
+# - [Filter first](#Filter-first)
 # - [Names: the metadata](#Names:-the-metadata)
 # - [The file](#The-file)
 # - [Ultralytics opens it](#Ultralytics-opens-it)
 # - [A list, and a picture with nothing in it](#A-list,-and-a-picture-with-nothing-in-it)
 # - [What conf and iou can still do](#What-conf-and-iou-can-still-do)
+# - [Any number of pictures](#Any-number-of-pictures)
 # - [Summary](#Summary)
 # - [Exercises](#Exercises)
 
@@ -473,6 +476,70 @@ for name, attempt in cases.items():
         reason, _, fix = str(refusal).partition("; fix: ")
         print(f"{name}\n    {reason}\n    -> {fix}")
 
+# %% [markdown] id="04-filter"
+# ## Filter first
+#
+# Every edit so far added nodes at the end. The next one takes work away in the middle. Between the
+# convolutions and the NMS the graph decodes *every* candidate, a sigmoid for each of its 5 + C numbers, and
+# then the NMS throws nearly all of them away, because they score no more than 0.35. Could one not know
+# earlier? A score is objectness × class score, and a class score is at most 1. So where the objectness is
+# not above 0.35, nothing else matters:
+
+# %% id="04-filter-count"
+objectness = run(raw, as_input(picture.image_bgr))[0, :, 4]
+print(f"{len(objectness)} candidates decoded, {(objectness > 0.35).sum()} of them can score above 0.35")
+
+# %% [markdown] id="04-filter-how"
+# Even the objectness need not be decoded: a sigmoid rises, so σ(t) > 0.35 is the same question as
+# t > −0.62. `filter_candidates` asks it right behind the convolutions. It reads only the objectness planes
+# of the heads, notes where they pass, gathers the numbers of those candidates, and decodes those. The
+# network and the NMS stay as they are, node for node; the NMS sees fewer rows.
+
+# %% id="04-filter-code"
+from helpers.patches.filter import filter_candidates
+
+result = filter_candidates(patched)
+filtered = result.model
+print("\n".join(result.report))
+for name, image_bgr in (("picture", picture.image_bgr), ("blank", blank)):
+    largest = np.abs(run(filtered, as_input(image_bgr)) - run(patched, as_input(image_bgr))).max()
+    print(f"{name:8} the same to 0.0001 px: {largest <= 1e-4}")
+
+# %% [markdown] id="04-filter-found"
+# How does it find the decode in a graph of hundreds of nodes? Not by names, which every exporter chooses
+# anew: it takes the last convolutions, and the first value of three dimensions through which all that
+# comes behind must pass. And it does not believe that this is YOLOv7's decode. It runs that piece on random
+# logits, compares with the formula, and afterwards compares the whole tail before and after (the last line
+# of the report). The core are two small functions for each level: `survivors` notes where the objectness
+# passes, `rows_of` fetches the logits. In a head the numbers of one candidate lie H × W apart.
+
+# %% id="04-filter-source"
+from helpers.patches import filter_nodes
+
+print(inspect.getsource(filter_nodes.survivors.function))
+print(inspect.getsource(filter_nodes.rows_of.function))
+
+# %% [markdown] id="04-filter-cost"
+# What does it save? ONNX Runtime's profiler again, as in lesson 03, for everything behind the convolutions
+# (milliseconds, so they are this machine's). The more classes a model has, the more there was to save.
+
+# %% id="04-filter-cost-code" tags=["nbval-ignore-output"]
+tail = ("decode", "nms", "ultralytics")
+for name, candidate in (("decode all", patched), ("filter first", filtered)):
+    onnx.save(candidate, model.folder / "profiled.onnx")
+    costs = graph.profile_nodes(model.folder / "profiled.onnx", {"images": as_input(picture.image_bgr)}, 7)
+    behind = sum(cost.ms for cost in costs if cost.part in tail)
+    print(f"{name:12} {behind:5.2f} ms of {sum(cost.ms for cost in costs):.0f} ms")
+
+# %% [markdown] id="04-filter-forms"
+# One thing is lost: shapes. How many candidates pass is known only while the graph runs, and TensorRT does
+# better with sizes it knows. So there is a second form. Instead of whatever passes it keeps a fixed number,
+# the best by objectness of each level. It is exact while no more than that many pass, and says so, in the
+# report and in the metadata. Engines (lesson 05) are built from it.
+
+# %% id="04-filter-forms-code"
+print("\n".join(filter_candidates(filtered, form="topk").report))
+
 # %% [markdown] id="04-names"
 # ## Names: the metadata
 #
@@ -486,7 +553,7 @@ os.environ["YOLO_VERBOSE"] = "False"  # Ultralytics otherwise logs versions and 
 from ultralytics import YOLO
 
 nameless = onnx.ModelProto()
-nameless.CopyFrom(patched)
+nameless.CopyFrom(filtered)
 del nameless.metadata_props[:]
 onnx.save(nameless, model.folder / f"{model.name}-nameless.onnx")
 seen = YOLO(model.folder / f"{model.name}-nameless.onnx", task="detect").names
@@ -503,21 +570,24 @@ print(len(seen), "classes:", ", ".join(seen[number] for number in range(3)), "..
 # | `task` | a warning, and a guess |
 # | `stride`, `imgsz` | defaults of 32 and 640, wrong for other exports |
 # | `batch`, `channels` | assumed to be 1 and 3 |
+#
+# (`filter` is ours: a note of what the last section did, which Ultralytics passes over.)
 
 # %% id="04-keys-code"
 from helpers.patches.metadata import read_metadata, write_metadata
 
 stride = read_metadata(end2end).get("stride", 32)
-finished = write_metadata(patched, names=model.names, stride=stride).model
+finished = write_metadata(filtered, names=model.names, stride=stride).model
 for key, value in read_metadata(finished).items():
     print(f"{key:9} {value}")
-print("the graph is untouched:", finished.graph == patched.graph)
+print("the graph is untouched:", finished.graph == filtered.graph)
 
 # %% [markdown] id="04-file"
 # ## The file
 #
-# These two calls are all that the pipeline does between the end-to-end file and the final one. Here is the
-# file that it writes; it is, to the last bit, the model that you have just made.
+# `to_ultralytics`, `filter_candidates` and `write_metadata`: these three calls are all that the pipeline does
+# between the end-to-end file and the final one. Here is the file that it writes; it is, to the last bit, the
+# model that you have just made.
 # (`helpers.netron_view.view(path)` from lesson 03 shows it in Netron.)
 
 # %% id="04-file-code"
@@ -601,13 +671,59 @@ for iou in (0.01, 0.7, 0.99):
 # So whoever wants more boxes, or fewer overlaps, changes them where they are decided, in lesson 02's
 # `add_nms(score_threshold=…, iou_threshold=…)`, and patches again. It takes seconds.
 
+# %% [markdown] id="04-many"
+# ## Any number of pictures
+#
+# A network can look at several pictures in one run. The NMS keeps them apart, and writes into column 0 to
+# which picture a row belongs, the very column that edit 1 threw away. What do edits 1 to 4 make of two
+# pictures, with three detections in the first and two in the second?
+
+# %% id="04-many-mixed"
+two = np.vstack([invented(3), invented(2)])
+two[3:, 0] = 1  # the last two rows belong to the second picture
+mixed = run(by_hand, two)
+print(f"output {mixed.shape}: {(mixed[0, :, 4] > 0).sum()} detections, all in the first picture")
+
+# %% [markdown] id="04-many-how"
+# No error, no warning, and boxes of one picture drawn on another. `to_batched` gives each picture a contest
+# of its own: its rows by their score, then empty rows, then those of the others.
+#
+# But our file was exported for one picture. Can that be undone? In the full decode it could not: it is full
+# of shapes such as `1 x 3 x 80 x 80 x 8`, written down as numbers, the 1 among them. The filter has removed
+# them all, and convolutions take any batch. So here the order matters: filter first.
+
+# %% id="04-many-code"
+from helpers.patches.batch import to_batched
+
+try:
+    to_batched(end2end)
+except PatchError as refusal:
+    print(str(refusal).rpartition("; ")[2])
+many_pictures = to_batched(filter_candidates(end2end).model).model
+mirrored = picture.image_bgr[:, ::-1].copy()
+three = [as_input(image_bgr) for image_bgr in (picture.image_bgr, blank, mirrored)]
+together, alone = run(many_pictures, np.vstack(three)), np.vstack([run(filtered, one) for one in three])
+print(output_text(many_pictures), "  for three pictures:", together.shape)
+print("found in each:", (together[..., 4] > 0).sum(axis=1).tolist())
+print("the same as one at a time, to 0.001 px:", np.abs(together - alone).max() < 1e-3)
+
+# %% [markdown] id="04-many-file"
+# This is a file of its own, because Ultralytics wants a number in the first dimension. `Detector` takes
+# it and feeds several pictures at once (`detect_many(…, batch_size=8)`).
+
+# %% id="04-many-file-code"
+_ = course.need(model, "batched")
+
 # %% [markdown] id="04-summary"
 # ## Summary
 #
 # - Graph surgery appends nodes, adds constants and declares another output. Nothing upstream changes, and
 #   you can check that.
 # - `[M, 7]` became `[1, 100, 6]` in five edits: drop a column, swap two, add a dimension, fill up to 100,
-#   and choose where there are more. That is the form for one picture; lesson 09 makes the one for many.
+#   and choose where there are more.
+# - What cannot pass the NMS's threshold need not be decoded. That edit takes nodes out of the middle, so it
+#   proves itself on random logits, every time.
+# - For many pictures the picture column must not be dropped: it says whose a row is.
 # - By hand with `make_node` it is a page of code; as onnxscript functions it is nine nodes that read like
 #   Python.
 # - `Gather` with constants gives a shape that every tool can derive; `Reshape` with `-1` and `Pad` with
