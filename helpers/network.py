@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Detect", "Network", "build_network", "fold_batch_norm", "fuse"]
 
-_WITH_CHANNELS = ("Conv", "RepConv", "DownC", "SPPCSPC")  # their first argument is scaled by the width
+SCALED_BY_WIDTH = ("Conv", "RepConv", "DownC", "SPPCSPC")  # their first argument is scaled by the width
 _WITH_COUNT = ("DownC", "SPPCSPC")  # the repeat count is one of their own arguments
 
 
@@ -137,7 +137,7 @@ def _build_row(index: int, row: LayerRow, sources: list[int], a: Architecture) -
 def _repeat(row: LayerRow, sources: list[int], a: Architecture, repeats: int) -> tuple[nn.Module, int]:
     make, arguments = LAYERS[row.module], row.args
     width = {"Concat": sum(sources), "ReOrg": 4 * sources[0]}.get(row.module, sources[0])
-    if row.module in _WITH_CHANNELS:
+    if row.module in SCALED_BY_WIDTH:
         # As wide as the head's own output means: an output, which no factor scales.
         exempt = arguments[0] == len(a.anchors_px[0]) * (5 + a.class_count)
         width = arguments[0] if exempt else math.ceil(arguments[0] * a.width_multiple / 8) * 8

@@ -6,6 +6,7 @@ anew: box and objectness stay, a class of the same name keeps its row, a new cla
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -15,13 +16,15 @@ from torch import Tensor, nn
 from helpers.checkpoint import Checkpoint, load_checkpoint
 from helpers.download import find_checkpoint
 from helpers.family import VARIANTS, describe
-from helpers.network import Network, build_network
+from helpers.network import SCALED_BY_WIDTH, Network, build_network
 from helpers.rows import with_names
 from helpers.training.prior import class_bias, set_prior_bias
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from helpers.rows import Architecture
 
 __all__ = ["Start", "sort_head", "start_training"]
 
@@ -108,9 +111,9 @@ def sort_head(checkpoint: Checkpoint, names: Sequence[str]) -> tuple[Checkpoint,
     (('b', 'c', 'd'), ('kept: b; fresh: c, d; dropped: a',))
     """
     old = checkpoint.architecture
-    new = with_names(old, tuple(names))
-    if new.names == old.names:
-        return checkpoint, (f"same classes: {', '.join(names[:8])}",)
+    if tuple(names) == old.names:
+        return checkpoint, (f"same classes: {_some(names)}",)
+    new = with_names(_with_plain_widths(old, len(names)), tuple(names))
     state = dict(checkpoint.state_dict)
     head = f"model.{len(old.rows) - 1}."
     for name, value in state.items():
@@ -123,6 +126,26 @@ def sort_head(checkpoint: Checkpoint, names: Sequence[str]) -> tuple[Checkpoint,
     groups = {"kept": kept, "fresh": fresh, "dropped": dropped}
     line = "; ".join(f"{word}: {_some(group)}" for word, group in groups.items() if group)
     return replace(checkpoint, architecture=new, state_dict=state), (line,)
+
+
+def _with_plain_widths(architecture: Architecture, class_count: int) -> Architecture:
+    """The same layers, their widths written out where another class count would change them.
+
+    A layer as wide as the head's output is not scaled by the width factor, so which layers are scaled
+    depends on the number of classes.
+    """
+    per_cell, factor = len(architecture.anchors_px[0]), architecture.width_multiple
+    outputs = [per_cell * (5 + count) for count in (architecture.class_count, class_count)]
+    scaled = [row.module in SCALED_BY_WIDTH for row in architecture.rows]
+    widths = [row.args[0] for row, yes in zip(architecture.rows, scaled, strict=True) if yes]
+    if factor == 1 or not set(outputs) & set(widths):
+        return architecture
+    rows = []
+    for row, yes in zip(architecture.rows, scaled, strict=True):
+        if yes and row.args[0] != outputs[0]:
+            row = replace(row, args=(math.ceil(row.args[0] * factor / 8) * 8, *row.args[1:]))
+        rows.append(row)
+    return replace(architecture, rows=tuple(rows), width_multiple=1.0)
 
 
 def _some(names: Sequence[str]) -> str:

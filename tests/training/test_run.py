@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import official_form
 import pytest
 import torch
 
+from helpers.checkpoint import load_checkpoint
+from helpers.network import build_network
 from helpers.training.config import TrainingConfig
+from helpers.training.deploy import deployed
 from helpers.training.run import Run, choose_device
 from helpers.training.run_files import TrainingError
 from helpers.training.start import start_training
@@ -115,3 +119,34 @@ def test_a_state_of_another_recipe_is_refused(tmp_path: Path) -> None:
     network = start_training("", ["a", "b"], width_multiple=0.125).network
     with pytest.raises(TrainingError, match="another configuration"):
         Run(replace(CONFIG, out=tmp_path), network, recipe="real pictures only").resume()
+
+
+def step_from(path: Path, tmp_path: Path) -> Run:
+    """One step from a checkpoint of the official form, for other classes, and a save."""
+    network = start_training(path, ["b", "new"]).network
+    run = Run(replace(CONFIG, out=tmp_path / "run", peak=1e-4), network)
+    images, targets = batch()
+    run.advance([(torch.nn.functional.interpolate(images, 128), targets)])
+    run.save()
+    return run
+
+
+@pytest.mark.parametrize("head", ["Detect", "IDetect", "IAuxDetect"])
+def test_official_files_of_every_head_are_trained_on(tmp_path: Path, head: str) -> None:
+    path = official_form.save(tmp_path / "best.pt", official_form.make_model(head))
+    run = step_from(path, tmp_path)
+    assert run.network.names == ("b", "new")
+    assert run.auxiliary is not None
+    assert bool(run.auxiliary.rows) == (head != "IAuxDetect")
+    saved = load_checkpoint(tmp_path / "run" / "weights.safetensors")
+    assert saved.architecture.rows[-1].module == "Detect"
+    rebuilt, pictures = build_network(deployed(run.average.network)), batch()[0]
+    assert torch.allclose(rebuilt(pictures), run.average.network(pictures), rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["genuine-structure-yolov7-tiny", "training-yolov7", "training-yolov7-e6e"])
+def test_released_structures_are_trained_on(fixtures: Path, tmp_path: Path, name: str) -> None:
+    run = step_from(fixtures / f"{name}.pt", tmp_path)
+    assert run.step == 1
+    saved = load_checkpoint(tmp_path / "run" / "weights.safetensors")
+    assert (saved.architecture.rows[-1].module, saved.names) == ("Detect", ("b", "new"))

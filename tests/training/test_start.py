@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from helpers.checkpoint import Checkpoint, save_checkpoint
 from helpers.download import DownloadError
 from helpers.family import describe
 from helpers.network import Network, build_network, fuse
+from helpers.rows import LayerRow
 from helpers.training.start import sort_head, start_training
 
 PICTURES = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(1))
@@ -108,6 +110,20 @@ def test_a_fused_checkpoint_starts_too(tmp_path: Path) -> None:
     start = start_training(tmp_path / "fused.safetensors", ["a"])
     assert start.report[-1].startswith("its BatchNorm is folded in")
     start.network.train().levels(PICTURES)[0].sum().backward()
+
+
+@pytest.mark.parametrize("classes", [1, 3, 27])
+def test_layers_as_wide_as_an_output_keep_their_width(classes: int) -> None:
+    """With 27 classes a layer of 96 channels is as wide as the head's output, which no factor scales."""
+    names = [f"n{index}" for index in range(27)]
+    network = build_network(describe("yolov7-tiny", tuple(names), width_multiple=0.5))
+    row = LayerRow(-1, 1, "Conv", (96, 1, 1))
+    rows = (*network.architecture.rows[:2], row, *network.architecture.rows[3:])
+    network = build_network(replace(network.architecture, rows=rows))
+    assert network.model[2].conv.out_channels == 96  # type: ignore[union-attr]
+    found = build_network(sort_head(checkpoint_of(network), names[:classes])[0])
+    with torch.no_grad():
+        assert torch.allclose(found(PICTURES)[..., :6], network(PICTURES)[..., :6])
 
 
 def test_many_classes_are_told_in_few_words() -> None:
