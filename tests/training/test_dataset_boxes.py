@@ -113,3 +113,8 @@ def test_a_turned_picture(stated, told):
     (flaw,) = judge(entry(size_wh=stated), (64, 48), NAMES).flaws
     assert flaw.message.startswith(f"states {stated[0]}x{stated[1]}, but a.jpg has 64x48")
     assert ("EXIF" in flaw.message) == told
+
+
+def test_a_repeated_box_without_area_is_first_of_all_without_area():
+    judged = judge(entry((0, 5, 6, 5, 9), (0, 5, 6, 5, 9)), (64, 48), NAMES)
+    assert [flaw.kind for flaw in judged.flaws] == ["no-area", "no-area"]
