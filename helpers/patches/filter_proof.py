@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["learn_decode", "prove"]
 
 CLOSE_PX = 1e-4
-SILENT = -20.0  # an objectness logit that passes no threshold above 2e-9
+SILENT = -20.0  # an objectness logit below any limit
 CROWD = 60  # candidates of each level in the fullest of the pictures of the proof
 
 
@@ -121,11 +122,12 @@ def prove(before: onnx.ModelProto, after: onnx.ModelProto, decode: Decode, limit
 def _logits(
     random: np.random.Generator, size: tuple[int, ...], columns: int, count: int, limit: float
 ) -> NDArray[np.float32]:
-    """Random logits `size` `[B, A * V, H, W]`, of which `count` candidates in each picture pass the limit."""
+    """Random logits `[B, A * V, H, W]`: `count` of each picture pass the limit, the others just not."""
     logits = random.normal(0, 2, size).astype(np.float32)
     batch, channels, height, width = size
     table = logits.reshape(batch, channels // columns, columns, height * width)
-    table[:, :, 4] = min(limit, 0) + SILENT
+    missed = limit - random.uniform(0.1, 3, table[:, :, 4].shape) if math.isfinite(limit) else SILENT
+    table[:, :, 4] = missed
     for picture in table:
         chosen = random.permutation(picture.shape[0] * picture.shape[2])[:count]
         anchors, cells = np.divmod(chosen, picture.shape[2])

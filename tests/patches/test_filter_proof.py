@@ -96,6 +96,18 @@ def test_a_tail_that_does_not_look_at_objectness_is_refused():
         filter_candidates(model)
 
 
+def test_a_tail_whose_score_exceeds_the_objectness_is_refused():
+    """The root of objectness x class: 0.3 makes 0.55, so what the filter drops could have been found."""
+    model = add_nms(packed.raw()).model
+    place = next(place for place, node in enumerate(model.graph.node) if "nms/score" in node.output)
+    model.graph.node[place].output[0] = "nms/product"
+    model.graph.node.insert(
+        place + 1, onnx.helper.make_node("Sqrt", ["nms/product"], ["nms/score"], name="root")
+    )
+    with pytest.raises(PatchError, match="detections that depend on what passes alone; got"):
+        filter_candidates(model)
+
+
 def test_a_tail_that_counts_candidates_is_refused():
     """A shape written down for all candidates: it does not run on fewer."""
     model = add_nms(packed.raw()).model
