@@ -40,8 +40,21 @@ def list_folder(folder: Path, form: Form | None, names: Sequence[str] | None) ->
         raise DatasetError(f"form: expected yolo, coco or voc, got {form!r}")
     form = form or ("yolo" if file else _form_of(root))
     if form == "yolo":
-        return form, list_yolo(root, file or find_yaml(root), names)
-    return form, (list_coco if form == "coco" else list_voc)(root, names)
+        listing = list_yolo(root, file or find_yaml(root), names)
+    else:
+        listing = (list_coco if form == "coco" else list_voc)(root, names)
+    _note_alike(listing)
+    return form, listing
+
+
+def _note_alike(listing: Listing) -> None:
+    """Note class names that only their case tells apart: most likely one class, spelt in two ways."""
+    by_sound: dict[str, list[str]] = {}
+    for name in listing.names:
+        by_sound.setdefault(name.casefold(), []).append(name)
+    for alike in by_sound.values():
+        if len(alike) > 1:
+            listing.notes.append(f"one class or several? {', '.join(alike)}")
 
 
 def _form_of(root: Path) -> Form:

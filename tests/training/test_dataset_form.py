@@ -65,6 +65,13 @@ def test_no_folder(tmp_path, name):
         list_folder(tmp_path / name, None, None)
 
 
+def test_names_that_only_their_case_tells_apart(tmp_path):
+    voc(tmp_path, {"a": [(name, 1, 2, 3, 4) for name in ("RBC", "WBC", "rbc", "Rbc")]})
+    listing = list_folder(tmp_path, None, None)[1]
+    assert listing.notes == ["one class or several? RBC, Rbc, rbc"]
+    assert len(listing.names) == 4
+
+
 def test_an_unknown_form(tmp_path):
     with pytest.raises(DatasetError, match="form: expected yolo, coco or voc, got 'tfrecord'"):
         list_folder(tmp_path, "tfrecord", None)
