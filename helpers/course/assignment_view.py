@@ -48,6 +48,11 @@ class Seen:
         ids = getattr(self, head).target_ids
         return [int((ids == number).sum()) for number in range(len(self.targets))]
 
+    def level_share(self, level: int = 0, head: str = "lead") -> float:
+        """Which share of the chosen predictions lies on a level, the finest being 0."""
+        ids = getattr(self, head).level_ids
+        return float((ids == level).float().mean()) if len(ids) else 0.0
+
     def mean_iou(self, head: str = "lead") -> float:
         """Mean overlap of the chosen predictions with their objects."""
         ious = getattr(self, f"{head}_ious")
@@ -123,25 +128,37 @@ def cells_picture(seen: Seen, head: str = "lead", scale: int = 3) -> NDArray[np.
     pen = ImageDraw.Draw(canvas)
     for box in _corners(seen.targets) * scale:
         pen.rectangle(box.tolist(), outline=(30, 30, 30), width=2)
-    return np.ascontiguousarray(np.asarray(canvas)[:, :, ::-1])
+    left, top, right, bottom = (side * scale for side in _content(seen.image_bgr))
+    return np.ascontiguousarray(np.asarray(canvas)[top:bottom, left:right, ::-1])
 
 
-def cells_sheet(moments: Mapping[str, Seen], cell_width: int = 480) -> NDArray[np.uint8]:
+def _content(image_bgr: NDArray[np.uint8]) -> tuple[int, int, int, int]:
+    """Left, top, right, bottom of what lies between the grey bars of the letterbox."""
+    from helpers.training.augmentation import PAD_VALUE
+
+    seen = (image_bgr != PAD_VALUE).any(axis=2)
+    rows, columns = (np.flatnonzero(seen.any(axis=axis)) for axis in (1, 0))
+    if not len(rows):
+        return 0, 0, image_bgr.shape[1], image_bgr.shape[0]
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
+def cells_sheet(moments: Mapping[str, Seen], cell_width: int = 290) -> NDArray[np.uint8]:
     """Every moment of the training as a row: the lead's cells, the auxiliary head's cells."""
     from helpers.drawing import grid
 
     pictures, captions = [], []
     for name, seen in moments.items():
-        for head, kind in zip(_HEADS, ("lead, fine", "auxiliary, coarse"), strict=True):
+        for head, kind in zip(_HEADS, ("lead (fine)", "auxiliary (coarse)"), strict=True):
             pictures.append(cells_picture(seen, head))
             mean = np.mean(seen.per_object(head))
             iou = seen.mean_iou(head)
-            captions.append(f"{name}, {kind}: {mean:.1f} predictions an object, IoU {iou:.2f}")
+            captions.append(f"{name}, {kind}: {mean:.1f} an object, IoU {iou:.2f}")
     return grid(pictures, 2, captions=captions, cell_width=cell_width)
 
 
 def anchors_sheet(
-    moments: Mapping[str, Seen], target_id: int | None = None, size: int = 330, margin: float = 0.9
+    moments: Mapping[str, Seen], target_id: int | None = None, size: int = 215, margin: float = 0.9
 ) -> NDArray[np.uint8]:
     """One object close up: its chosen cells, and around each the anchor that was chosen there.
 
@@ -208,4 +225,4 @@ def _paled(image_bgr: NDArray[np.uint8], scale: int) -> Image.Image:
 
     picture = Image.fromarray(np.ascontiguousarray(image_bgr[:, :, ::-1]))
     large = picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.BICUBIC)
-    return Image.blend(large, Image.new("RGB", large.size, (255, 255, 255)), 0.45)
+    return Image.blend(large, Image.new("RGB", large.size, (255, 255, 255)), 0.5)

@@ -97,9 +97,15 @@ def render(chart: Figure) -> NDArray[np.uint8]:
     return np.ascontiguousarray(rgba[:, :, 2::-1])
 
 
-def present(chart: Figure, line: str) -> None:
-    """Show a figure and say the line beside it, which a check compares: it cannot see pictures."""
+def present(chart: Figure, line: str, *, quality: int = 92) -> None:
+    """Show a figure and say the line beside it, which a check compares: it cannot see pictures.
+
+    Args:
+        chart: The figure.
+        line: What can be compared.
+        quality: Of the JPEG, 0 to 100.
+    """
     from helpers.drawing import show
 
-    show(render(chart), quality=92, alt=f"chart: {chart.axes[0].get_title(loc='left')}")
+    show(render(chart), quality=quality, alt=f"chart: {chart.axes[0].get_title(loc='left')}")
     say(line)

@@ -31,7 +31,8 @@ def evaluation_figure(report: EvaluationReport, *, title: str = "", score_thresh
     """
     from helpers.course.charts import figure
 
-    chart, axes = figure("", (9.0, 3.7))
+    chart, axes = figure("", (8.4, 3.3))
+    chart.set_dpi(90)
     axes.remove()
     left, right = chart.subplots(1, 2, width_ratios=(1.15, 1))
     _curves(left, report, title, score_threshold)
@@ -63,14 +64,15 @@ def _curves(axes: Axes, report: EvaluationReport, title: str, score_threshold: f
     axes.grid(color=_RULE, linewidth=0.8)
     axes.set_xlabel(f"recall (dot: score {score_threshold})", fontsize=9, color=_INK)
     axes.set_ylabel("precision", fontsize=9, color=_INK)
-    axes.legend(frameon=False, fontsize=8.5, labelcolor=_INK, loc="lower left")
+    if report.curves:
+        axes.legend(frameon=False, fontsize=8.5, labelcolor=_INK, loc="lower left")
 
 
 def _matrix(axes: Axes, matrix: ConfusionMatrix) -> None:
     """Counts as numbers, shares of a row as colour; wrong cells in another colour than right ones."""
     from helpers.training.confusion import BACKGROUND, MISSED
 
-    _head(axes, f"what was taken for what, score > {matrix.score_threshold}")
+    _head(axes, f"truth and found, score > {matrix.score_threshold}")
     size = len(matrix.counts)
     shares, counts = matrix.shares, matrix.counts
     for row in range(size):
@@ -119,7 +121,8 @@ def list_figure(right: Sequence[bool], objects: int) -> Figure:
     """The curve of such a list: its points, and the steps that they are lifted to; the area is the AP."""
     from helpers.course.charts import PALETTE, figure
 
-    chart, axes = figure("Average precision is the area under the lifted curve", (7.2, 2.9))
+    chart, axes = figure("Average precision is the area under the lifted curve", (6.0, 2.6))
+    chart.set_dpi(90)
     hits = np.cumsum(right)
     precision, recall = hits / np.arange(1, len(hits) + 1), hits / objects
     grid = np.linspace(0, 1, 101)

@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
-    from PIL import ImageDraw
 
     from helpers.training.evaluation import EvaluationReport, Labelled
     from helpers.training.mistakes import Mistake
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["mistake_caption", "mistakes_gallery"]
 
 _TRUTH, _WRONG = (20, 20, 20), (200, 30, 30)
+_CAPTION = 20  # letters above a close-up
 
 
 def mistakes_gallery(
@@ -25,11 +25,11 @@ def mistakes_gallery(
     pictures: Sequence[Labelled],
     *,
     score_threshold: float = 0.25,
-    each: int = 4,
+    each: int = 3,
     kinds: Sequence[str] = ("missed", "doubled", "confused", "loose", "background"),
-    cell_width: int = 190,
+    cell_width: int = 150,
 ) -> NDArray[np.uint8] | None:
-    """Close-ups of the mistakes, a row a kind: objects dashed in black, the wrong box in red.
+    """Close-ups of the mistakes, a row a kind: objects thin and black, what is wrong thick and red.
 
     Args:
         report: Of an evaluation on these pictures.
@@ -71,7 +71,8 @@ def mistake_caption(mistake: Mistake, report: EvaluationReport) -> str:
     if mistake.kind == "confused":
         truth = report.truth[mistake.picture].class_ids[mistake.truth_id]
         return f"{report.class_names[truth]} as {name} {score}"
-    return f"{mistake.kind}: {name} {score}"
+    text = f"{mistake.kind}: {name} {score}"
+    return text if len(text) <= _CAPTION else f"{mistake.kind}: {score}"
 
 
 def _close_up(mistake: Mistake, picture: Labelled, report: EvaluationReport, side: int) -> NDArray[np.uint8]:
@@ -91,27 +92,13 @@ def _close_up(mistake: Mistake, picture: Labelled, report: EvaluationReport, sid
         (side, side), Image.Transform.AFFINE, (1 / scale, 0, left, 0, 1 / scale, top),
         Image.Resampling.BICUBIC, fillcolor=(235, 235, 235),
     )  # fmt: skip
+    canvas = Image.blend(canvas, Image.new("RGB", canvas.size, (255, 255, 255)), 0.2)
     pen = ImageDraw.Draw(canvas)
 
     def moved(box: Sequence[float]) -> list[float]:
         return [(value - origin) * scale for value, origin in zip(box, (left, top, left, top), strict=True)]
 
     for box in report.truth[mistake.picture].boxes_xyxy.tolist():
-        _dashed(pen, moved(box), _TRUTH, 2)
-    if mistake.kind == "missed":
-        _dashed(pen, moved(mistake.box_xyxy), _WRONG, 3)
-    else:
-        pen.rectangle(moved(mistake.box_xyxy), outline=_WRONG, width=3)
+        pen.rectangle(moved(box), outline=_TRUTH, width=1)
+    pen.rectangle(moved(mistake.box_xyxy), outline=_WRONG, width=3)
     return np.ascontiguousarray(np.asarray(canvas)[:, :, ::-1])
-
-
-def _dashed(
-    draw: ImageDraw.ImageDraw, box: Sequence[float], tint: tuple[int, int, int], width: int, dash: int = 7
-) -> None:
-    x0, y0, x1, y1 = box
-    for y in (y0, y1):
-        for x in np.arange(x0, x1, 2 * dash).tolist():
-            draw.line([x, y, min(x + dash, x1), y], fill=tint, width=width)
-    for x in (x0, x1):
-        for y in np.arange(y0, y1, 2 * dash).tolist():
-            draw.line([x, y, x, min(y + dash, y1)], fill=tint, width=width)

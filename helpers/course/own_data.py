@@ -75,7 +75,7 @@ def flaws_table(dataset: Dataset) -> Table:
     return Table(("file:line", "kind", "what is wrong", "fixing it"), tuple(rows))
 
 
-def labelled_sheet(dataset: Dataset, split: str = "train", count: int = 3) -> NDArray:  # type: ignore[type-arg]
+def labelled_sheet(dataset: Dataset, split: str = "train", count: int = 2) -> NDArray:  # type: ignore[type-arg]
     """Some pictures of a split with their boxes, side by side."""
     import numpy as np
 
@@ -86,7 +86,7 @@ def labelled_sheet(dataset: Dataset, split: str = "train", count: int = 3) -> ND
     chosen = [samples[number] for number in range(min(count, len(samples)))]
     found = [Detections(each.boxes_xyxy, np.ones(len(each)), each.class_ids) for each in chosen]
     pairs = zip(chosen, found, strict=True)
-    return grid([draw(s.image_bgr, f, dataset.names, scores=False) for s, f in pairs], count, cell_width=300)
+    return grid([draw(s.image_bgr, f, dataset.names, scores=False) for s, f in pairs], count, cell_width=260)
 
 
 def anchors_figure(sizes_wh: NDArray, anchors: Mapping[str, Anchors]) -> Figure:  # type: ignore[type-arg]
@@ -95,7 +95,8 @@ def anchors_figure(sizes_wh: NDArray, anchors: Mapping[str, Anchors]) -> Figure:
 
     from helpers.course.charts import PALETTE, figure
 
-    chart, axes = figure("Objects and anchors, pixels of the network's input", (5.6, 3.6))
+    chart, axes = figure("Objects and anchors, pixels of the network's input", (5.0, 3.3))
+    chart.set_dpi(90)
     axes.plot(*sizes_wh.T, ".", color="#b9bfc6", markersize=4, label=f"{len(sizes_wh)} objects")
     for (name, levels), tint, mark in zip(anchors.items(), PALETTE, ("+", "x", "o"), strict=False):
         flat = [pair for level in levels for pair in level]

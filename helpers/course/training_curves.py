@@ -44,31 +44,37 @@ def recorded_history() -> list[dict[str, Any]]:
 
 
 def curves_figure(runs: Mapping[str, History], steps: int = 0, stops: Sequence[int] = ()) -> Figure:
-    """For each run a column: the loss terms above, the running precision below.
+    """The loss terms on the left, the running precision on the right.
 
     Args:
-        runs: Name to history; lines with `box` hold losses, lines with `AP50` precision.
-        steps: Length of the horizontal axis; by default each run's own.
+        runs: Name to history; lines with `box` hold losses, lines with `AP50` precision. Of several runs the
+            later ones are dashed, and the horizontal axis is the share of the run.
+        steps: Length of the horizontal axis; by default the run's own.
         stops: Steps at which the run was interrupted.
     """
     from helpers.course.charts import figure
 
-    one = len(runs) == 1
-    chart, axes = figure("", (9.0, 2.9) if one else (9.0, 4.8))
+    chart, axes = figure("", (8.2, 2.7))
+    chart.set_dpi(90)
     axes.remove()
-    shape = (1, 2) if one else (2, len(runs))
-    panels: Any = chart.subplots(*shape, squeeze=False, sharex="col")
-    for column, (name, history) in enumerate(runs.items()):
-        top, bottom = (panels[0, 0], panels[0, 1]) if one else panels[:, column]
-        _losses(top, history, f"{name}: loss")
-        _precision(bottom, history, f"{name}: AP on pictures it never saw")
-        last = steps or max((entry["step"] for entry in history), default=1)
-        for panel in (top, bottom):
-            panel.set_xlim(0, last)
-            for stop in stops:
-                panel.axvline(stop, color="#5c6b7a", linestyle=":", linewidth=1.2)
-        for panel in (top, bottom) if one else (bottom,):
-            panel.set_xlabel("step", fontsize=9)
+    panels: Any = chart.subplots(1, 2)
+    (first, history), *others = runs.items()
+    _style(panels[0], f"loss: {first}" if not others else "loss, by share of the run in %")
+    dashed = ", ".join(name for name, _ in others)
+    note = f"AP; solid: {first}, dashed: {dashed}" if others else "AP on pictures it never saw"
+    _style(panels[1], note)
+    ends = {name: max((entry["step"] for entry in lines), default=1) for name, lines in runs.items()}
+    ends = {name: end / 100 for name, end in ends.items()} if others else {first: 1}
+    for number, (name, lines) in enumerate(runs.items()):
+        scaled = [{**entry, "step": entry["step"] / ends[name]} for entry in lines]
+        _losses(panels[0], scaled, "-" if number == 0 else "--")
+        _precision(panels[1], scaled, "-" if number == 0 else "--", values=not others)
+    last = 100 if others else steps or max((entry["step"] for entry in history), default=1)
+    for panel in panels:
+        panel.set_xlim(0, last)
+        panel.set_xlabel("% of the run" if others else "step", fontsize=9)
+        for stop in stops:
+            panel.axvline(stop, color="#5c6b7a", linestyle=":", linewidth=1.2)
     return chart
 
 
@@ -81,13 +87,12 @@ def _style(axes: Axes, title: str) -> None:
     axes.grid(axis="y", color="#d9d6ce", linewidth=0.8)
 
 
-def _losses(axes: Axes, history: History, title: str) -> None:
+def _losses(axes: Axes, history: History, line: str) -> None:
     """The terms over the steps, on a scale by powers of ten; smoothed where there are many points."""
     from matplotlib.ticker import FuncFormatter, NullFormatter
 
     from helpers.course.charts import PALETTE
 
-    _style(axes, title)
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
@@ -95,38 +100,40 @@ def _losses(axes: Axes, history: History, title: str) -> None:
         points = [(entry["step"], entry[name]) for entry in history if entry.get(name)]
         if points:
             x, y = zip(*_means(points), strict=True)
-            axes.plot(x, y, color=PALETTE[number], linewidth=1.8, label=name)
+            label = name if line == "-" else None
+            axes.plot(x, y, line, color=PALETTE[number], linewidth=1.8, label=label)
     if axes.lines:
-        axes.legend(frameon=False, fontsize=8.5, labelcolor="#22303c", ncols=2)
+        axes.legend(frameon=False, fontsize=8, labelcolor="#22303c", ncols=2)
 
 
-def _means(points: Sequence[tuple[int, float]], most: int = 60) -> list[tuple[float, float]]:
+def _means(points: Sequence[tuple[int, float]], most: int = 30) -> list[tuple[float, float]]:
     """Neighbouring points put together, so that at most `most` remain.
 
     >>> _means([(10, 1.0), (20, 3.0), (30, 5.0)], most=2)
     [(15.0, 2.0), (30.0, 5.0)]
     """
-    size = -(-len(points) // most)
+    size = max(1, -(-len(points) // most))
     groups = [points[start : start + size] for start in range(0, len(points), size)]
     return [(sum(x for x, _ in g) / len(g), sum(y for _, y in g) / len(g)) for g in groups]
 
 
-def _precision(axes: Axes, history: History, title: str) -> None:
+def _precision(axes: Axes, history: History, line: str, *, values: bool) -> None:
     from helpers.course.charts import PALETTE
 
-    _style(axes, title)
     axes.set_ylim(0, 1.02)
     for name, number in _FIGURES.items():
         points = [(entry["step"], entry[name]) for entry in history if name in entry]
         if points:
             x, y = zip(*points, strict=True)
-            axes.plot(x, y, "o-", color=PALETTE[number], linewidth=1.8, markersize=4, label=name)
-            axes.annotate(
-                f"{y[-1]:.2f}", (x[-1], y[-1]), (-4, 6), textcoords="offset points", ha="right",
-                fontsize=8.5, color=PALETTE[number],
-            )  # fmt: skip
+            label = name if line == "-" else None
+            axes.plot(x, y, f"o{line}", color=PALETTE[number], linewidth=1.8, markersize=3.5, label=label)
+            if values:
+                axes.annotate(
+                    f"{y[-1]:.2f}", (x[-1], y[-1]), (-4, 6), textcoords="offset points", ha="right",
+                    fontsize=8.5, color=PALETTE[number],
+                )  # fmt: skip
     if axes.lines:
-        axes.legend(frameon=False, fontsize=8.5, labelcolor="#22303c", loc="lower right")
+        axes.legend(frameon=False, fontsize=8, labelcolor="#22303c", loc="lower right")
 
 
 class LiveCurves:
@@ -192,4 +199,4 @@ class LiveCurves:
         from helpers.drawing import encode_jpeg
 
         chart = curves_figure({self.name: self.history}, self.steps, self.stops)
-        return {"image/jpeg": encode_jpeg(render(chart), quality=88), "text/plain": "<curves of the run>"}
+        return {"image/jpeg": encode_jpeg(render(chart), quality=60), "text/plain": "<curves of the run>"}
