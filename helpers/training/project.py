@@ -51,7 +51,8 @@ class Plan:
         whole: share of the run, at its end, on whole pictures without mosaics.
         anchors: `check` refits those that do not fit, `keep` never, `fit` always.
         any_way_up: pictures may be turned.
-        seed, device, workers, evaluate_every, save_every: as in `TrainingConfig`.
+        seed, device, workers, save_every: as in `TrainingConfig`.
+        evaluate_every: steps; None is eight times a run, and every 500 steps at least.
         progress: show a bar.
     """
 
@@ -73,7 +74,7 @@ class Plan:
     seed: int = 0
     device: str = "auto"
     workers: int = 1
-    evaluate_every: int = 500
+    evaluate_every: int | None = None
     save_every: int = 250
     progress: bool = True
 
@@ -176,8 +177,8 @@ def _config(plan: Plan, steps: int) -> TrainingConfig:
     return TrainingConfig(
         plan.out, steps=steps, accumulate=plan.accumulate, peak=peak, warmup=min(200, steps // 10 + 1),
         decay=max(min(0.998, 1 - 5 / steps), 0.5), device=plan.device, workers=plan.workers,
-        save_every=plan.save_every, evaluate_every=plan.evaluate_every, evaluate_size=plan.size,
-        progress=plan.progress, seed=plan.seed,
+        save_every=plan.save_every, evaluate_every=plan.evaluate_every or min(500, max(1, steps // 8)),
+        evaluate_size=plan.size, progress=plan.progress, seed=plan.seed,
     )  # fmt: skip
 
 

@@ -64,7 +64,7 @@ def _add_plan(command: argparse.ArgumentParser) -> None:
 def _add_machine(command: argparse.ArgumentParser) -> None:
     command.add_argument("--device", default="auto", help="auto, cpu or cuda (auto)")
     command.add_argument("--workers", type=whole(0), default=1, help="processes that prepare batches (1)")
-    command.add_argument("--evaluate-every", type=whole(1), default=500, help="steps (500)")
+    command.add_argument("--evaluate-every", type=whole(1), help="steps (eight times a run)")
     command.add_argument("--save-every", type=whole(1), default=250, help="steps (250)")
     command.add_argument("--stop-at", type=whole(0), help="stop after this step; run again to go on")
 

@@ -88,8 +88,9 @@ def test_anchors_that_do_not_fit_are_refitted(tmp_path: Path, monkeypatch: pytes
 def test_the_result_walks_through_the_pipeline(tmp_path: Path, names: tuple[str, ...]) -> None:
     """One class has no class score: the score of the finished graph is objectness alone."""
     dataset = make(tmp_path / "data", names)
-    plan = replace(PLAN, out=tmp_path / "run", anchors="fit")
+    plan = replace(PLAN, out=tmp_path / "run", anchors="fit", evaluate_every=None)
     trained = train_folder(dataset, plan)
+    assert [line["step"] for line in _evaluations(trained.training.history)] == [1, 2, 3, 4]
     files = convert(trained.weights, tmp_path, recipe=Recipe((96, 96), 0.65, 0.0, 10))
     raw = onnx.load(files.raw)
     assert raw.graph.output[0].type.tensor_type.shape.dim[2].dim_value == 5 + len(names)
