@@ -97,21 +97,24 @@ def guide_patch(end2end: onnx.ModelProto) -> onnx.ModelProto:
     return made
 
 
-def logits(model: onnx.ModelProto, passing: int, seed: int = 1) -> dict[str, np.ndarray]:
+def logits(model: onnx.ModelProto, passing: int, columns: int, seed: int = 1) -> dict[str, np.ndarray]:
     """Values for a tail's inputs with `passing` candidates above the threshold, spread over the levels.
+
+    A candidate has `columns` values, 5 + C.
 
     Boxes lie where their cells are, near their anchors' size, so the NMS has work as in a crowded picture.
     """
     random = np.random.default_rng(seed)
     shapes = {v.name: [d.dim_value or 1 for d in v.type.tensor_type.shape.dim] for v in model.graph.input}
-    cells = {name: shape[0] * 3 * shape[2] * shape[3] for name, shape in shapes.items()}
+    cells = {name: shape[0] * (shape[1] // columns) * shape[2] * shape[3] for name, shape in shapes.items()}
     total = sum(cells.values())
     chosen = np.zeros(total, bool)
     chosen[random.permutation(total)[: min(passing, total)]] = True
     feeds, start = {}, 0
     for name, (batch, channels, height, width) in shapes.items():
-        values = random.normal(0, 0.5, (batch, 3, channels // 3, height, width)).astype(np.float32)
-        mask = chosen[start : start + cells[name]].reshape(batch, 3, height, width)
+        anchors = channels // columns
+        values = random.normal(0, 0.5, (batch, anchors, columns, height, width)).astype(np.float32)
+        mask = chosen[start : start + cells[name]].reshape(batch, anchors, height, width)
         values[:, :, 4] = np.where(mask, 4.0, -12.0)
         values[:, :, 5:] = np.where(mask[:, :, None], 3.0 * random.random(values[:, :, 5:].shape), -6.0)
         feeds[name] = values.reshape(batch, channels, height, width)

@@ -62,11 +62,11 @@ def _detect_many(options: argparse.Namespace) -> int:
 
 
 def _model(name: str) -> Path:
-    """A finished `.onnx` file, made where a model's name or checkpoint is given."""
-    from helpers.convert import convert
+    """The `.onnx` file that is named; of a model or checkpoint, the one for many pictures."""
+    from helpers.convert import Recipe, convert
     from helpers.download import find_checkpoint
-    from helpers.scale import best_model
 
     if Path(name).suffix == ".onnx":
         return Path(name)
-    return best_model(convert(find_checkpoint(name), progress=lambda line: _say(f"  {line}")).ultralytics)
+    recipe = Recipe(batched=True)
+    return convert(find_checkpoint(name), recipe=recipe, progress=lambda line: _say(f"  {line}")).batched

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
+import onnx
 
 from benchmarks.graphs import logits, tail
 from benchmarks.measure import interleave, spread
@@ -27,10 +28,11 @@ def detections(bench: Bench) -> Row:
         "the tail alone, on ready logits",
     )
     row.x_label = "candidates above the threshold"
+    columns = onnx.load(bench.files().raw).graph.output[0].type.tensor_type.shape.dim[2].dim_value
     tails = {name: tail(bench.graphs[name]) for name in TAILS}
     sessions = {name: bench.session(model) for name, model in tails.items()}
     for passing in (0, 100) if bench.quick else PASSING:
-        runs = {n: partial(s.run, None, logits(tails[n], passing)) for n, s in sessions.items()}
+        runs = {n: partial(s.run, None, logits(tails[n], passing, columns)) for n, s in sessions.items()}
         for name, taken in interleave(runs, rounds=2 * bench.rounds).items():
             row.series.setdefault(name, []).append((passing, spread(taken).median * 1000))
     row.notes.append("candidates of both classes everywhere; the NMS keeps at most 100 a picture")
