@@ -46,12 +46,21 @@ def test_auto_takes_what_is_here(monkeypatch: pytest.MonkeyPatch) -> None:
         choose_device("cuda")
 
 
-def test_accumulated_gradients_are_their_mean(tmp_path: Path) -> None:
+def test_accumulated_gradients_are_their_mean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Twice the same batch is once the batch, BatchNorm's running statistics aside."""
+    norms: list[float] = []
+
+    def clip(weights: list[torch.nn.Parameter], limit: float) -> torch.Tensor:
+        norms.append(float(torch.nn.utils.clip_grad_norm_(weights, limit)))
+        return torch.tensor(norms[-1])
+
+    monkeypatch.setattr("helpers.training.run.clip_grad_norm_", clip)
     once, twice, other = (make(tmp_path / str(index)) for index in range(3))
     once.advance([batch()])
     twice.advance([batch(), batch()])
     other.advance([batch(), batch(1)])
+    assert norms[1] == pytest.approx(norms[0], rel=1e-3)
+    assert norms[2] != pytest.approx(norms[0], rel=1e-3)
     for name, value in once.network.named_parameters():
         assert torch.allclose(value, dict(twice.network.named_parameters())[name], atol=1e-5), name
     weights = [run.network.head.m[0].weight for run in (once, other)]
