@@ -141,7 +141,7 @@ def encode_jpeg(image_bgr: NDArray[np.uint8], *, quality: int = 88, max_bytes: i
     """JPEG of a picture, at lower quality and then at a smaller size where `max_bytes` asks for it."""
     for factor in (1.0, 0.8, 0.6, 0.45, 0.3):
         scaled = _scaled(image_bgr, max(1, round(image_bgr.shape[1] * factor)))
-        for level in range(quality, 49, -8):
+        for level in range(quality, min(quality, 50) - 1, -8):
             options = [cv2.IMWRITE_JPEG_QUALITY, level, cv2.IMWRITE_JPEG_OPTIMIZE, 1]
             data = bytes(cv2.imencode(".jpg", scaled, options)[1])
             if len(data) <= max_bytes:

@@ -177,6 +177,7 @@ def test_jpeg_fits(rng, shape):
     assert len(data) <= 75_000
     assert data[:2] == b"\xff\xd8"
     assert len(encode_jpeg(WHITE, max_bytes=10)) > 10  # the least there is
+    assert len(encode_jpeg(noise, quality=20)) < len(encode_jpeg(noise, quality=60))
 
 
 @pytest.fixture
