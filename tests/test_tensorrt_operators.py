@@ -14,7 +14,9 @@ import onnx
 import pytest
 
 from helpers.convert import Files, Recipe, convert
+from helpers.engine_graph import engine_graph
 from helpers.patches import constant_value
+from helpers.patches.filter import filter_candidates
 from helpers.patches.half import to_half
 from helpers.patches.half_plan import types_of
 from helpers.patches.preprocess import add_box_mapping, add_conversion, add_picture
@@ -163,15 +165,56 @@ def test_the_table_is_the_parsers(shared: Path):
 def bundled(tmp_path_factory, request):
     """The bundled model's files, small."""
     weights = Path(__file__).parents[1] / "data" / "blood-cells.safetensors"
-    recipe = Recipe(size_wh=(96, 64), dynamic_batch=request.param)
+    recipe = Recipe(size_wh=(96, 64), dynamic_batch=request.param, batched=True)
     return convert(weights, tmp_path_factory.mktemp("build"), recipe=recipe)
 
 
 @pytest.mark.parametrize("half", [False, True])
-@pytest.mark.parametrize("stage", ["raw", "end2end", "ultralytics"])
+@pytest.mark.parametrize("stage", ["raw", "end2end", "ultralytics", "batched"])
 def test_our_graphs_are_what_tensorrt_takes(bundled: Files, stage, half):
     model = onnx.load(getattr(bundled, stage))
     assert complaints(to_half(model).model if half else model) == []
+
+
+@pytest.mark.parametrize("half", [False, True])
+@pytest.mark.parametrize("form", ["mask", "topk"])
+@pytest.mark.parametrize("stage", ["end2end", "ultralytics", "batched"])
+def test_both_forms_of_the_filter(bundled: Files, stage, form, half):
+    model = filter_candidates(onnx.load(getattr(bundled, stage)), form=form, k=40).model
+    assert complaints(to_half(model).model if half else model) == []
+
+
+def open_dimensions(model):
+    """Values before the NMS with a dimension that is not a number, an open batch aside."""
+    inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True).graph
+    dims = {value.name: list(value.type.tensor_type.shape.dim) for value in inferred.value_info}
+    (suppression,) = [node for node in inferred.node if node.op_type == "NonMaxSuppression"]
+    makers, wanted, seen = {name: node for node in inferred.node for name in node.output}, set(), set()
+    wanted.update(suppression.input[:2])
+    while wanted:
+        name = wanted.pop()
+        seen.add(name)
+        wanted.update(set(makers[name].input) - seen if name in makers else ())
+    first = int(not inferred.input[0].type.tensor_type.shape.dim[0].HasField("dim_value"))
+    return [
+        name
+        for name in sorted(seen & dims.keys())
+        if any(not dim.HasField("dim_value") for dim in dims[name][first:])
+    ]
+
+
+@pytest.mark.parametrize("batched", [False, True])
+@pytest.mark.parametrize("half", [False, True])
+def test_an_engines_graph_has_fixed_shapes_up_to_its_nms(bundled: Files, half, batched):
+    model = onnx.load(engine_graph(bundled, half=half, batched=batched))
+    assert complaints(model) == []
+    assert open_dimensions(model) == []
+    top = [node.name for node in model.graph.node if node.op_type == "TopK"]
+    assert {name.split("/")[1] for name in top if name.startswith("filter/")} == {
+        f"level{n}" for n in range(3)
+    }
+    source = onnx.load(bundled.batched if batched else bundled.ultralytics)
+    assert open_dimensions(source), "the mask's shapes change with the picture"
 
 
 @pytest.mark.parametrize(
