@@ -358,18 +358,21 @@ print(parity_table(strict))
 # %% [markdown] id="05-file"
 # ## The file
 #
-# Written like all files of the course: whole or not at all, and entered in the manifest with its hash and its
-# source, so that a later lesson notices when it is stale.
+# The graph of lesson 04 filters its candidates with a mask, so how many rows travel on differs from picture to
+# picture. ONNX Runtime does not mind. TensorRT chooses kernels for shapes, so its graph gets the filter's other
+# form, which always takes the best so many of each level. Then half precision, and the file is written and
+# entered in the manifest. By hand it is two calls; `python -m helpers convert --half` makes the same file:
 
 # %% id="05-file-code"
-from helpers.artifacts import Manifest, atomic_path
+from helpers.patches.filter import filter_candidates
 
-half_path = model.folder / f"{model.name}-fp16.onnx"
-with atomic_path(half_path) as temporary:
-    onnx.save(half, temporary)
-Manifest(model.folder).record(half_path, call="to_half", sources=[path])
-print(course.relative(half_path), Manifest(model.folder).state(half_path))
-graph.io_table(half)
+fixed = filter_candidates(full, form="topk")
+half_path = course.need(model, "fp16")
+print("the same as by hand:", onnx.load(half_path).graph == to_half(fixed.model).model.graph)
+for name, each in (("lesson 04", full), ("for engines", fixed.model)):
+    counts = graph.op_counts(each)
+    print(f"{name}: {counts.get('NonZero', 0)} NonZero, {counts.get('TopK', 0)} TopK")
+print(fixed.report[2])
 
 # %% [markdown] id="05-cpu"
 # ## An engine for the CPU
@@ -487,6 +490,7 @@ meaning = {
     "batch": "fewest, usual, most pictures, for a graph with an open batch",
     "version_compatible": "also loads in later TensorRT versions; a little slower",
     "hardware_compatible": "also loads on other GPUs from Ampere on; a little slower",
+    "tf32": "FP32 convolutions may round to TF32, which has FP16's digits",
     "progress": "bars while it builds; Ctrl-C stops it",
 }
 settings = inspect.signature(build_engine).parameters.values()
@@ -496,6 +500,7 @@ print(Table(("setting", "unless you say", "what it does"), tuple(rows)))
 # %% [markdown] id="05-call-plan"
 # Half of what can go wrong is known before TensorRT is asked. `plan_build` reads the graph and says what would
 # be built; it needs no GPU. It also refuses to lie: an engine called FP16 from an FP32 graph would *be* FP32.
+# (On the command line: `python -m helpers build blood-cells` converts and builds, and `--plan` stops here.)
 
 # %% id="05-call-plan-code"
 engine_path = model.folder / f"{model.name}-fp16.engine"
@@ -517,16 +522,21 @@ else:
     print("\n".join(report.lines()))
 
 # %% [markdown] id="05-run"
-# And does the engine find what the FP32 graph finds? The same question with the same margins:
+# And does the engine find what the FP32 graph finds? `Detector` runs an engine as it runs an ONNX file, so the
+# question is the same, with the same margins:
 
 # %% id="05-run-code"
 if missing:
     print(f"not run: {missing}")
 else:
-    from helpers.engine_run import Engine
+    pair = Detector(path, providers="cpu"), Detector(engine_path)
+    one, other = (detector.detect(picture.image_bgr) for detector in pair)
+    print("boxes without a partner:", unmatched(one, other), "and", unmatched(other, one))
 
-    ours = Detections.from_rows(Engine(engine_path).infer(tensor)[0])
-    print("boxes without a partner:", unmatched(plain, ours), "and", unmatched(ours, plain))
+# %% [markdown] id="05-test-gpu"
+# The whole proof is a command of its own, `make test-gpu`: every variant built, FP32 and FP16 held against PyTorch
+# box by box, Ctrl-C in the middle of a build, damaged files, Ultralytics on the engine, and how long a picture
+# takes by every path (`build/gpu/latency.txt`). Without a GPU it says so and fails, since nothing was proved.
 
 # %% [markdown] id="05-inspector"
 # How is precision read back? TensorRT's *inspector* describes a finished engine in JSON, each layer with the
@@ -619,6 +629,7 @@ print("Ultralytics reads the same:", theirs == header and offset == 4 + len(text
 # its hash. Move the file, change a byte, download somebody's `.engine`: refused, unless you insist.
 
 # %% id="05-trust-code"
+from helpers.artifacts import Manifest
 from helpers.engine_run import Engine
 
 
@@ -723,8 +734,8 @@ except DetectorError as refusal:
 # - The tail stays in FP32. On the FP16 grid of high class numbers, boxes merge and doubles stay, and nothing
 #   complains.
 # - Compare boxes with margins, and ask what was really computed: a CPU quietly computes in FP32.
-# - `build_engine` works on TensorRT 10 and 11, because a strongly typed graph means the same to both; it reads
-#   back what was built.
+# - `build_engine`, or `python -m helpers build`, works on TensorRT 10 and 11, because a strongly typed graph means
+#   the same to both; it reads back what was built. `Detector` runs the engine.
 # - The header makes an engine readable to Ultralytics; `nms: true` keeps it alive there.
 # - Loading an engine runs code. Load what you built.
 # - Check which provider a session got, not which one you asked for.
