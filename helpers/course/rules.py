@@ -19,7 +19,7 @@ MAX_BYTES = 300_000
 MAX_LINES = 25
 MEDIAN_LINES = 9
 IGNORE = "nbval-ignore-output"
-MAX_IGNORED = 8  # in the whole course; raise it in the same commit as the cell that needs it, with a reason
+MAX_IGNORED = 12  # in the whole course; raise it in the same commit as the cell that needs it, with a reason
 _ABSOLUTE = re.compile(
     r"(?:^|[\s\"'(=`])(?:/(?:work|home|root|tmp|Users|content|mnt|usr|opt)/[\w.-]+|[A-Z]:\\\\?\w)"
 )
