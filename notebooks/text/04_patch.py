@@ -486,11 +486,29 @@ for name, attempt in cases.items():
 # not above 0.35, nothing else matters:
 
 # %% id="04-filter-count"
-objectness = run(raw, as_input(picture.image_bgr))[0, :, 4]
-print(f"{len(objectness)} candidates decoded, {(objectness > 0.35).sum()} of them can score above 0.35")
+import cv2
+
+from helpers.drawing import side_by_side
+
+candidates = run(raw, as_input(picture.image_bgr))[0]
+passing = candidates[candidates[:, 4] > 0.35]
+
+
+def dotted(rows, radius):
+    canvas = images.letterbox(picture.image_bgr, model.size_wh).image_bgr.copy()
+    for x, y in rows[:, :2].round().astype(int).tolist():
+        cv2.circle(canvas, (x, y), radius, (30, 90, 240), -1)
+    return canvas
+
+
+captions = f"{len(candidates)} candidates, decoded", f"{len(passing)} can score above 0.35"
+pair = side_by_side(dotted(candidates, 2), dotted(passing, 6), captions=captions, cell_width=240)
+show(pair, quality=50, alt="the centres of all candidates, and of those that can pass")
+print("; ".join(captions))
 
 # %% [markdown] id="04-filter-how"
-# Even the objectness need not be decoded: a sigmoid rises, so σ(t) > 0.35 is the same question as
+# (Dots are the centres of boxes. Around each thing many candidates pass; which of them stays is the NMS's
+# business.) Even the objectness need not be decoded: a sigmoid rises, so σ(t) > 0.35 is the same question as
 # t > −0.62. `filter_candidates` asks it right behind the convolutions. It reads only the objectness planes
 # of the heads, notes where they pass, gathers the numbers of those candidates, and decodes those. The
 # network and the NMS stay as they are, node for node; the NMS sees fewer rows.
@@ -621,8 +639,6 @@ print("Ultralytics:", theirs.summary(list(answer.names.values())))
 print("every box has its partner, corners within 0.05 px, scores within 0.0001:", parity.within(Tolerance()))
 
 # %% id="04-ultralytics-figure"
-from helpers.drawing import side_by_side
-
 pair = draw(picture.image_bgr, ours, model.names), answer.plot(line_width=2)
 captions = f"helpers: {len(ours)} boxes", f"Ultralytics: {len(theirs)} boxes"
 show(side_by_side(*pair, captions=captions, cell_width=420), quality=70, alt="; ".join(captions))
