@@ -1,4 +1,4 @@
-"""`python -m helpers evaluate`: average precision on COCO's or on Pascal VOC's labels."""
+"""`python -m helpers evaluate`: average precision on a folder of labelled pictures, or on COCO itself."""
 
 from __future__ import annotations
 
@@ -9,23 +9,26 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
 
-__all__ = ["add_parser"]
+    from helpers.training.datasets import Dataset, Sample
+    from helpers.training.file_prediction import Predict
+
+__all__ = ["add_parser", "renumbered"]
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command `evaluate`."""
-    command = commands.add_parser("evaluate", help="average precision on COCO's or Pascal VOC's labels")
-    command.add_argument(
-        "model", nargs="?", help="a checkpoint, by name or path; with --coco also an .onnx or .engine"
-    )
+    command = commands.add_parser("evaluate", help="average precision on your labelled pictures, or on COCO")
+    command.add_argument("model", nargs="?", help="a checkpoint, by name or path; an .onnx or .engine")
     command.add_argument("--model", dest="model_option", metavar="MODEL", help="the same")
     data = command.add_mutually_exclusive_group(required=True)
-    data.add_argument(
-        "--data", type=Path, help="Pascal VOC: folder with JPEGImages, Annotations and the list"
+    data.add_argument("--data", type=Path, help="labelled pictures in YOLO, COCO or Pascal VOC form")
+    data.add_argument("--coco", type=Path, help="COCO itself: folder of the labels and the pictures")
+    command.add_argument("--split", default="val", help="--data: which part of it (val)")
+    command.add_argument(
+        "--details", action="store_true", help="--data: confusion matrix, and mistakes by kind"
     )
-    data.add_argument("--coco", type=Path, help="COCO: folder of the labels and the pictures")
-    command.add_argument("--list", default="val.txt", help="VOC: text file of picture names (val.txt)")
     command.add_argument(
         "--annotations", default="annotations/instances_val2017.json",
         help="COCO: the labels (annotations/instances_val2017.json)",
@@ -35,9 +38,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     command.add_argument(
         "--one-label", action="store_true", help="COCO: one class a box, as finished graphs do"
     )
-    command.add_argument(
-        "--trust-engine", action="store_true", help="COCO: load an engine that was not built here"
-    )
+    command.add_argument("--trust-engine", action="store_true", help="load an engine that was not built here")
     command.add_argument(
         "--size", type=int, help="side of a checkpoint's square input (640; with --coco, 1280 for P6 models)"
     )
@@ -56,24 +57,67 @@ def _evaluate(options: argparse.Namespace) -> None:
     if options.coco:
         _evaluate_coco(options, model)
     else:
-        _evaluate_voc(options, model)
+        _evaluate_folder(options, model)
 
 
-def _evaluate_voc(options: argparse.Namespace, model: str) -> None:
+def _evaluate_folder(options: argparse.Namespace, model: str) -> None:
+    from helpers.training.datasets import open_dataset
+    from helpers.training.evaluation import evaluate
+    from helpers.training.mistakes import count_mistakes
+
+    dataset = open_dataset(options.data)
+    if dataset.flaws:
+        _say(f"{len(dataset.flaws)} flaws left out; python -m helpers check-data {options.data} lists them")
+    dataset = dataset.fixed()
+    predict, names = _predictor(options, model)
+    samples = renumbered(dataset, options.split, names)
+    _say(f"{len(samples)} pictures of {options.data}, {options.split}")
+    report = evaluate(predict, samples, names)
+    _say(report.to_table())
+    if options.details:
+        _say(f"\nat score 0.25 and IoU 0.5:\n{report.confusion().to_table()}")
+        _say(", ".join(f"{count} {kind}" for kind, count in count_mistakes(report.mistakes()).items()))
+
+
+def renumbered(dataset: Dataset, split: str, names: Sequence[str]) -> list[Sample]:
+    """The samples of a split with a model's class ids, by the classes' names.
+
+    Raises:
+        DatasetError: There is no such split, or the model does not know a class.
+    """
+    from helpers.training.datasets import DatasetError, Sample
+
+    unknown = [name for name in dataset.names if name not in names]
+    if unknown:
+        raise DatasetError(
+            f"classes: expected some of the model's, {', '.join(names[:8])}; got {', '.join(unknown[:8])}. "
+            "Fix: rename them in the data, or name another model"
+        )
+    ids = [names.index(name) for name in dataset.names]
+    return [
+        Sample.of(each.image_bgr, each.boxes_xyxy, [ids[index] for index in each.class_ids])
+        for each in dataset.samples(split)
+    ]
+
+
+def _predictor(options: argparse.Namespace, model: str) -> tuple[Predict, tuple[str, ...]]:
+    """What looks at the pictures, and its class names."""
     from helpers.checkpoint import load_checkpoint
     from helpers.download import find_checkpoint
     from helpers.export import check_size
     from helpers.network import build_network, fuse
-    from helpers.training.datasets import Samples, read_voc
-    from helpers.training.evaluation import evaluate
+    from helpers.training.file_prediction import file_predictor
     from helpers.training.prediction import predictor
 
+    if Path(model).suffix in (".onnx", ".engine"):
+        predict, names, line = file_predictor(
+            Path(model), multi_label=False, trust_engine=options.trust_engine
+        )
+        _say(f"{Path(model).name}: {line}")
+        return predict, names
     checkpoint, size = load_checkpoint(find_checkpoint(model)), options.size or 640
-    samples = Samples(read_voc(options.data, options.list, checkpoint.names))
     check_size((size, size), max(checkpoint.architecture.strides))
-    _say(f"{len(samples)} pictures of {options.data / options.list}")
-    report = evaluate(predictor(fuse(build_network(checkpoint)), size), samples, checkpoint.names)
-    _say(report.to_table())
+    return predictor(fuse(build_network(checkpoint)), size), checkpoint.names
 
 
 def _evaluate_coco(options: argparse.Namespace, model: str) -> None:

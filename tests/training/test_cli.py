@@ -12,6 +12,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from helpers.__main__ import main
+from helpers.training.cli import renumbered
+from helpers.training.datasets import Sample, open_dataset, write_dataset
 
 PROGRAM = """
 <ir_version: 8, opset_import: ["": 18]>
@@ -88,7 +90,7 @@ def test_a_checkpoint_by_its_official_name(coco, capsys, monkeypatch):
     [
         ([], "model: expected one, as the first word or after --model"),
         (["a.pt", "--model", "b.pt"], "model: expected one"),
-        (["model.engine"], "expected an engine, got model.engine"),
+        (["model.engine"], "expected an engine, got none"),
         (["model.onnx"], "expected an ONNX file, got none"),
     ],
 )
@@ -108,3 +110,70 @@ def test_one_kind_of_labels(coco, capsys):
     with pytest.raises(SystemExit):
         main(["evaluate", "a.pt", "--coco", str(coco), "--data", str(coco)])
     assert "not allowed with" in capsys.readouterr().err
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two pictures in YOLO form, classes in another order than the model's, one label broken."""
+    picture = np.full((64, 64, 3), 99, np.uint8)
+    samples = [Sample.of(picture + shade, [[10, 10, 50, 50]], [shade % 2]) for shade in (0, 1, 2)]
+    path = write_dataset(
+        {"train": samples[2:], "val": samples[:2]}, tmp_path / "pets", "yolo", names=("dog", "cat")
+    )
+    with (path / "labels/val/val-0000.txt").open("a") as file:
+        file.write("0 0.5 0.5 0.0 0.1\n")
+    return path
+
+
+def test_your_own_folder(folder, capsys):
+    """Every picture is said to hold a cat; one of two does: AP of cat is 0.5 (the other scores the same)."""
+    model = graph(folder / "done.onnx", [[[10, 10, 50, 50, 0.9, 0], [0, 0, 0, 0, 0, 0]]])
+    lines = evaluate(capsys, model, "--data", str(folder), "--details")
+    assert lines[0].startswith("1 flaws left out; python -m helpers check-data")
+    assert lines[1].startswith("done.onnx: finished ONNX, 64x64")
+    assert lines[2] == f"2 pictures of {folder}, val"
+    figures = {line.split()[0]: line.split()[1:] for line in lines[3:7]}
+    assert figures["dog"] == ["0.0", "0.0"]
+    assert figures["cat"] == figures["cat"][:1] * 2
+    assert float(figures["cat"][0]) in (50.0, 100.0)
+    assert "precision 0.500, recall 0.500" in lines
+    assert [line.split() for line in lines if line.startswith(("cat ", "dog "))][-2:] == [
+        ["cat", "1", "0", "0"],
+        ["dog", "1", "0", "0"],
+    ]
+    assert lines[-1] == "0 missed, 0 doubled, 1 confused, 0 loose, 0 background"
+
+
+def test_without_details_there_is_the_table_alone(folder, capsys):
+    model = graph(folder / "done.onnx", [[[10, 10, 50, 50, 0.9, 0], [0, 0, 0, 0, 0, 0]]])
+    lines = evaluate(capsys, model, "--data", str(folder), "--split", "train")
+    assert lines[1].startswith("done.onnx")
+    assert lines[2].endswith("pets, train")
+    assert lines[-1].startswith("precision")
+
+
+def test_classes_go_by_name(folder):
+    dataset = open_dataset(folder).fixed()
+    assert [each.class_ids.tolist() for each in renumbered(dataset, "val", ("cat", "dog", "cow"))] == [
+        [1],
+        [0],
+    ]
+
+
+def test_a_class_that_the_model_does_not_know(folder, capsys):
+    onnx_file = graph(folder / "done.onnx", [[[10, 10, 50, 50, 0.9, 0]]])
+    (folder / "data.yaml").write_text((folder / "data.yaml").read_text().replace("dog", "horse"))
+    assert main(["evaluate", onnx_file, "--data", str(folder)]) == 1
+    said = capsys.readouterr().err
+    assert "expected some of the model's, cat, dog; got horse" in said
+    assert len(said.splitlines()) == 1
+
+
+def test_a_checkpoint_on_your_own_folder(folder, tmp_path, capsys):
+    path = tmp_path / "pets.pt"
+    official_form.save(path, official_form.make_model("Detect", ("cat", "dog")))
+    lines = evaluate(capsys, str(path), "--data", str(folder), "--size", "64")
+    assert lines[1] == f"2 pictures of {folder}, val"
+    assert lines[-1].startswith("precision")
+    assert main(["evaluate", str(path), "--data", str(folder), "--size", "65"]) == 1
+    assert "65" in capsys.readouterr().err
