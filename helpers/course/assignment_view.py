@@ -143,13 +143,13 @@ def _content(image_bgr: NDArray[np.uint8]) -> tuple[int, int, int, int]:
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
-def cells_sheet(moments: Mapping[str, Seen], cell_width: int = 290) -> NDArray[np.uint8]:
+def cells_sheet(moments: Mapping[str, Seen], cell_width: int = 280) -> NDArray[np.uint8]:
     """Every moment of the training as a row: the lead's cells, the auxiliary head's cells."""
     from helpers.drawing import grid
 
     pictures, captions = [], []
     for name, seen in moments.items():
-        for head, kind in zip(_HEADS, ("lead (fine)", "auxiliary (coarse)"), strict=True):
+        for head, kind in zip(_HEADS, ("fine", "coarse"), strict=True):
             pictures.append(cells_picture(seen, head))
             mean = np.mean(seen.per_object(head))
             iou = seen.mean_iou(head)
@@ -158,7 +158,7 @@ def cells_sheet(moments: Mapping[str, Seen], cell_width: int = 290) -> NDArray[n
 
 
 def anchors_sheet(
-    moments: Mapping[str, Seen], target_id: int | None = None, size: int = 215, margin: float = 0.9
+    moments: Mapping[str, Seen], target_id: int | None = None, size: int = 200, margin: float = 0.9
 ) -> NDArray[np.uint8]:
     """One object close up: its chosen cells, and around each the anchor that was chosen there.
 
