@@ -302,7 +302,7 @@ print("it is learned by more than one prediction:", min(len(s.lead.of(item)) for
 # %% id="08-long-code"
 recorded = recorded_history()
 chart = curves_figure({"our minute": curves.history, "bundled": recorded})
-charts.present(chart, f"steps: {plan.steps}, and dashed {recorded[-1]['step']}", quality=65)
+charts.present(chart, f"steps: {plan.steps}, and dashed {recorded[-1]['step']}", quality=55)
 
 # %% [markdown] id="08-long-moral"
 # Two things to read from it. The class term falls by orders of magnitude while box and objectness hardly move
@@ -439,7 +439,7 @@ graph.io_table(finished)
 # %% id="08-detect-code"
 detector = Detector(files.ultralytics)
 seen = detector.detect(picture.image_bgr)
-show(draw(picture.image_bgr, seen, detector.names), width=360, quality=60, alt="boxes of your own model")
+show(draw(picture.image_bgr, seen, detector.names), width=300, quality=60, alt="boxes of your own model")
 print("classes in the file:", ", ".join(detector.names), "  something was found:", len(seen) > 0)
 
 # %% [markdown] id="08-one"
