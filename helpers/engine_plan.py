@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 __all__ = ["Plan", "Wish"]
 
 SLOTS = 100
+MASKED = (
+    "candidates: by mask, so shapes change with the picture; fixed ones are easier on TensorRT: "
+    "build from the model's name, or from the file of convert --half"
+)
 Shape = tuple[int, ...]
 
 
@@ -133,6 +137,7 @@ class Plan:
             + (f", batch {batches[0]} to {batches[2]}" if self.dynamic else ""),
             f"precision: {'FP16 up to the head, FP32 after it' if self.half else 'FP32'}, from the graph",
             f"header: {len(self.header['names'])} class names, args {self.header['args']}",
+            *([MASKED] if str(self.header.get("filter", "")).startswith("mask") else ()),
         ]
 
 

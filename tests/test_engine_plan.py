@@ -23,6 +23,19 @@ def test_fixed_batch(tmp_path):
     assert plan.lines()[1] == "input images: [1, 3, 64, 96]"
 
 
+@pytest.mark.parametrize(
+    ("note", "told"), [(None, False), ("mask: objectness above 0.35", True), ("topk: objectness", False)]
+)
+def test_shapes_that_change_are_told(tmp_path, note, told):
+    path = write_graph(tmp_path / "a.onnx")
+    model = onnx.load(path)
+    if note:
+        entry = model.metadata_props.add()
+        entry.key, entry.value = "filter", note
+    onnx.save(model, path)
+    assert any("shapes change with the picture" in line for line in plan_of(path).lines()) is told
+
+
 def test_open_batch(tmp_path):
     plan = plan_of(write_graph(tmp_path / "a.onnx", batch="batch", half=True), batch=(1, 4, 16))
     assert [shape[0] for shape in plan.shapes] == [1, 4, 16]

@@ -97,6 +97,8 @@ def test_more_pictures_than_the_engine_takes_and_fewer(double, tmp_path):
     double.script.compute = lambda images: asked.append(len(images)) or compute(images)
     found = list(Detector(engine).detect_many(pictures(9), batch_size=9))
     assert asked == [4, 4, 2], "the last one is filled up with a black picture"
+    (rows,) = open_session(engine).run(None, {"images": np.ones((1, 3, 64, 96), np.float32)})
+    assert rows.shape == (1, 100, 6), "and the rows of that one are dropped"
     for picture, result in zip(pictures(9), found, strict=True):
         same(Detector(path, providers="cpu").detect(picture), result.detections)
 
