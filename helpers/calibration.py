@@ -32,8 +32,8 @@ def calibration_pictures(
     Args:
         names: The model's class names.
         folder: Pictures of yours, eight of which are taken, evenly over the sorted names; those of
-            `train.txt` where the folder is laid out like BCCD. Where missing: for blood cells the folder that
-            `YOLOV7_BCCD` names, or else drawn smears; for COCO's classes Ultralytics' example pictures.
+            `train.txt` where the folder is laid out like BCCD. Where missing: drawn smears for blood cells,
+            Ultralytics' example pictures for COCO's classes.
 
     Raises:
         ValueError: No pictures in the folder, or none that suit the model.
@@ -43,11 +43,10 @@ def calibration_pictures(
     (3, 'drawn')
     """
     from helpers.patches.metadata import COCO_NAMES
-    from helpers.training.bccd import bccd_folder
     from helpers.training.samples import CELL_NAMES
 
     cells = tuple(names) == CELL_NAMES
-    root = Path(folder) if folder else bccd_folder() if cells else None
+    root = Path(folder) if folder else None
     if root is None and cells:
         from helpers.training.smears import draw_smear
 

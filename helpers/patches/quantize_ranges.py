@@ -19,6 +19,7 @@ from helpers.patches.quantize_network import cut_network, picture_size
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    import onnxruntime
     from numpy.typing import NDArray
 
 __all__ = ["Ranges", "calibrate", "network_inputs"]
@@ -88,18 +89,28 @@ def calibrate(model: onnx.ModelProto, pictures: Iterable[NDArray[np.uint8]]) -> 
             path, None, str(Path(folder) / "augmented.onnx"), CalibrationMethod.Percentile,
             extra_options=options,
         )  # fmt: skip
+        calibrator.infer_session = _session(calibrator.augmented_model_path)
         for each in inputs:
             calibrator.collect_data(_Once({name: each}))
-        found = calibrator.compute_data()
+        found, seen = calibrator.compute_data(), calibrator.collector.get_histogram_dict()
     limits, histograms = dict[str, tuple[float, float]](), {}
     for value in sorted(found.keys()):
         data = found[value]
         low, high = (float(np.asarray(end).item()) for end in data.range_value)
         if not np.isfinite([low, high]).all():
             raise PatchError("model", "finite values", f"{value} from {low} to {high}", "check the weights")
-        limits[value], histograms[value] = (low, high), (data.hist, data.bins)
+        limits[value], histograms[value] = (low, high), seen[value][:2]
     limits[name] = (0.0, 1.0)  # a picture: 255 steps are its own grey levels
     return Ranges(_shared(network, limits), histograms, inputs)
+
+
+def _session(path: str) -> onnxruntime.InferenceSession:
+    """One thread, on an optimised graph: the calibrator's own session waits for other programs' threads."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level, options.intra_op_num_threads = 3, 1
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
 def _shared(
