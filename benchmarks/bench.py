@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     import numpy as np
 
 
+LESSONS_SIZE = 640
+
+
 class NotHereError(RuntimeError):
     """A case cannot be run on this machine; the message says why."""
 
@@ -96,13 +99,15 @@ class Bench:
         """Our detector on a file, likewise."""
         return Detector(path, providers="cpu", threads=self.threads)
 
-    def found(self, ending: str) -> Path:
-        """A file that a lesson made, `build/<model>/<model>-<ending>.onnx`.
+    @property
+    def int8(self) -> Path:
+        """The INT8 file, as lesson 07 makes it: calibrated, with what is sensitive left in FP32.
 
         Raises:
-            NotHereError: it is not there.
+            NotHereError: a quick run, or another size than the lesson's.
         """
-        path = Path("build") / self.checkpoint.stem / f"{self.checkpoint.stem}-{ending}.onnx"
-        if not path.is_file():
-            raise NotHereError(f"no {path.as_posix()} here")
-        return path
+        if self.quick or self.size != LESSONS_SIZE:
+            raise NotHereError(
+                f"made at {LESSONS_SIZE} px only, and not in a quick run: calibration takes long"
+            )
+        return convert(self.checkpoint, recipe=Recipe(int8=True)).int8

@@ -137,6 +137,7 @@ def detect_folder(
         with cluster(address, workers=workers, threads=threads, object_store_bytes=store) as ray:
             pool = _pool(ray, workers, threads, alone=address is None)
             parts = _parts(left, part_size or min(PART_SIZE, ceil(len(left) / (4 * pool))))
+            pool = min(pool, len(parts))
             told = []
             for row in _work(ray, job, model, parts, range(pool if address is None else 1, pool + 1), gpus):
                 told.append(row)

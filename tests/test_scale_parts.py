@@ -147,16 +147,16 @@ def test_a_write_that_fails_leaves_nothing(results):
 
 
 def test_pictures_are_listed_with_what_tells_a_changed_one(tmp_path):
-    for name in ("b.png", "deep/er/a.JPG", "a.txt", ".hidden"):
+    for name in ("b.png", "a/deep/x.JPG", "a.txt", ".hidden"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"12345")
     (tmp_path / "folder.jpg").mkdir()
     os.utime(tmp_path / "b.png", ns=(5, 1_234_567_000))
     found = list_pictures(tmp_path)
-    assert [picture.path for picture in found] == ["b.png", "deep/er/a.JPG"]
-    assert found[0] == Picture("b.png", 5, 1_234_567_000)
+    assert [picture.path for picture in found] == ["a/deep/x.JPG", "b.png"]
+    assert found[1] == Picture("b.png", 5, 1_234_567_000)
     (tmp_path / "b.png").write_bytes(b"123456")
-    assert list_pictures(str(tmp_path))[0].bytes == 6
+    assert list_pictures(str(tmp_path))[1].bytes == 6
 
 
 @pytest.mark.parametrize("name", ["nowhere", "empty", "file.jpg"])

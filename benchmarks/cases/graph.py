@@ -69,10 +69,9 @@ def precision(bench: Bench) -> Row:
     feed = {"images": bench.tensor()}
     files = bench.files()
     sessions = {"FP32": bench.session(files.ultralytics)}
-    for name, ending in (("FP16", "fp16"), ("INT8", "int8")):
+    for name in ("FP16", "INT8"):
         try:
-            path = files.fp16 if ending == "fp16" else bench.found(ending)
-            session = bench.session(path)
+            session = bench.session(files.fp16 if name == "FP16" else bench.int8)
             session.run(None, feed)
             sessions[name] = session
         except (NotHereError, ValueError) as reason:

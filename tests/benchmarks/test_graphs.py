@@ -14,7 +14,9 @@ from helpers.session import open_session
 def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("graphs")
     official_form.save(folder / "best.pt", official_form.make_model())
-    return convert(folder / "best.pt", folder, recipe=Recipe((64, 96), score_threshold=0.3, max_detections=40))
+    return convert(
+        folder / "best.pt", folder, recipe=Recipe((64, 96), score_threshold=0.3, max_detections=40)
+    )
 
 
 def run(model, feeds):
