@@ -86,6 +86,10 @@ def test_other_classes_keep_boxes_objectness_and_classes_of_the_same_name(
     assert float((new[..., 6] - new[..., 8]).abs().max()) > 0
     if variant == "yolov7-w6":
         assert found.head.m2[0].out_channels == 27
+    for implicit in found.head.im:
+        factors = implicit.implicit.view(3, 9)  # type: ignore[operator,union-attr]
+        assert bool((factors[:, [6, 8]] == 1).all())  # a fresh class is not scaled
+        assert not bool((factors[:, [4, 5, 7]] == 1).any())
 
 
 def test_only_the_head_changes() -> None:
