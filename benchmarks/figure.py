@@ -68,14 +68,17 @@ def _ratio(entry: dict[str, Any]) -> float:
 
 
 def _floor(axes: Any, row: dict[str, Any]) -> None:
-    _title(axes, "On top of the convolutions (latency ratio)")
-    colours = [
-        PALETTE[5] if not e["ratio"] else PALETTE[0 if e["name"].startswith("ours") else 1]
-        for e in row["entries"]
-    ]
-    _bars(axes, row, _ratio, lambda e: f"{_ratio(e):.3f}", colours)
-    axes.axvline(1.05, color=INK, linestyle=":", linewidth=1)
-    axes.set_xlim(0.9, max(1.2, 1.12 * max(map(_ratio, row["entries"]))))
+    _title(axes, "On top of the convolutions (% of their time)")
+    entries = [entry for entry in row["entries"] if entry["ratio"]]
+    colours = [PALETTE[0 if entry["name"].startswith("ours") else 1] for entry in entries]
+    _bars(axes, {"entries": entries}, _on_top, lambda e: f"{_on_top(e):+.1f} %", colours)
+    axes.axvline(5, color=INK, linestyle=":", linewidth=1)
+    axes.text(5.2, 0, "target: 5 %", color=INK, fontsize=7, va="center")
+    axes.set_xlim(min(0, *map(_on_top, entries)), max(8, 1.25 * max(map(_on_top, entries))))
+
+
+def _on_top(entry: dict[str, Any]) -> float:
+    return 100 * (_ratio(entry) - 1)
 
 
 def _picture(axes: Any, row: dict[str, Any]) -> None:
@@ -96,7 +99,11 @@ def _growth(title: str, *, log: bool = False) -> Any:
             axes.plot(xs, ys, marker="o", markersize=3, linewidth=1.6, color=colour, label=name)
         if log:
             axes.set_xscale("symlog", linthresh=10)
-        axes.set_ylim(bottom=0)
+            axes.set_xticks([0, 10, 100, 1000, 10000], ["0", "10", "100", "1 000", "10 000"])
+            axes.minorticks_off()
+        else:
+            axes.set_xticks(sorted({x for points in row["series"].values() for x, _ in points}))
+        axes.set_ylim(0, 1.1 * max(y for points in row["series"].values() for _, y in points))
         axes.set_xlabel(row["x_label"], color=INK, fontsize=8)
         axes.grid(axis="y", color=RULE, linewidth=0.7)
         if len(row["series"]) > 1:

@@ -81,7 +81,7 @@ def checks_table(data: dict[str, Any]) -> Table:
 
 def row_table(row: dict[str, Any]) -> Table:
     """The contestants of one row."""
-    head = (row["title"], f"{row['unit']}, median (quartiles)", "ratio (quartiles)", "note")
+    head = ("", f"{row['unit']}, median (quartiles)", "ratio (quartiles)", "note")
     cells = [(e["name"], _spread(e["value"]), _spread(e["ratio"]), e["note"]) for e in row["entries"]]
     return Table(head, tuple(cells))
 

@@ -146,7 +146,7 @@ def test_the_figure_has_a_panel_for_every_row_that_was_run(tmp_path):
         "Pictures a",
     ):
         assert title in text
-    assert "1.130" in text
+    assert "+13.0 %" in text
     assert draw(data(*rows), tmp_path / "b.svg") == size
     assert (tmp_path / "b.svg").read_bytes() == (tmp_path / "a.svg").read_bytes()
 
