@@ -179,3 +179,18 @@ def test_says_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     report = evaluate(lambda _: Detections.empty(), [sample([[0, 0, 50, 50]], [1])], NAMES)
     assert capfd.readouterr() == ("", "")
     assert report.to_table().splitlines()[1] == "WBC             0.0    0.0"
+
+
+def test_a_crowded_picture_counts_up_to_300_detections() -> None:
+    """150 objects, all found: COCO's own limit of 100 a picture would say two thirds."""
+    corners = np.array([[10 * (n % 15), 10 * (n // 15)] for n in range(150)], float)
+    crowd = Detections(np.hstack([corners, corners + 9]), np.linspace(0.9, 0.3, 150), [0] * 150)
+    assert score_detections([crowd], [crowd], NAMES).ap == pytest.approx(1.0, abs=1e-9)
+
+
+@pytest.mark.parametrize(("width", "ap75"), [(31, 1.0), (29, 0.0)])
+def test_ap75_is_at_overlap_075(width: int, ap75: float) -> None:
+    """Overlaps of 0.775 and 0.725."""
+    found, truth = Detections([[0, 0, width, 40]], [0.9], [0]), Detections([[0, 0, 40, 40]], [1], [0])
+    report = score_detections([truth], [found], NAMES)
+    assert (report.ap50, report.ap75) == pytest.approx((1.0, ap75), abs=1e-9)

@@ -119,3 +119,12 @@ def test_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(RuntimeError, match="pip install faster-coco-eval"):
         run_evaluator({}, [])
+
+
+def test_objects_of_any_size_are_alike() -> None:
+    """A large and a small object overlap the box; it takes the one that it fits, the large one."""
+    truth = Detections([[0, 0, 300, 300], [0, 0, 400, 400]], [1, 1], [0, 0])
+    found = Detections([[0, 0, 400, 400]], [0.9], [0])
+    assert match_pairs([truth], [found])[0].tolist() == [[0, 1]]
+    tiny = Detections(truth.boxes_xyxy / 100, [1, 1], [0, 0])
+    assert match_pairs([tiny], [Detections([[0, 0, 4, 4]], [0.9], [0])])[0].tolist() == [[0, 1]]
