@@ -303,7 +303,8 @@ class Script:
 
     def ICudaEngine_get_tensor_profile_shape(self, this, name, _index):
         shape = this._shapes[name][1:]
-        return [self.double.module.Dims((number, *shape)) for number in (self.fewest, self.fewest, self.most)]
+        usual = (self.fewest + self.most) // 2
+        return [self.double.module.Dims((number, *shape)) for number in (self.fewest, usual, self.most)]
 
     def ICudaEngine_create_engine_inspector(self, _this):
         return self.double.make("EngineInspector")
