@@ -80,6 +80,7 @@ def calibrate(model: onnx.ModelProto, pictures: Iterable[NDArray[np.uint8]]) -> 
     from onnxruntime.quantization import CalibrationMethod, create_calibrator
 
     inputs, network = network_inputs(model, pictures), cut_network(model)
+    _refuse_no_numbers(network, inputs[0])
     name = network.graph.input[0].name
     options = {"symmetric": False, "percentile": PERCENTILE}
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
@@ -97,14 +98,20 @@ def calibrate(model: onnx.ModelProto, pictures: Iterable[NDArray[np.uint8]]) -> 
     for value in sorted(found.keys()):
         data = found[value]
         low, high = (float(np.asarray(end).item()) for end in data.range_value)
-        if not np.isfinite([low, high]).all():
-            raise PatchError("model", "finite values", f"{value} from {low} to {high}", "check the weights")
         limits[value], histograms[value] = (low, high), seen[value][:2]
     limits[name] = (0.0, 1.0)  # a picture: 255 steps are its own grey levels
     return Ranges(_shared(network, limits), histograms, inputs)
 
 
-def _session(path: str) -> onnxruntime.InferenceSession:
+def _refuse_no_numbers(network: onnx.ModelProto, image: NDArray[np.float32]) -> None:
+    """A weight that is NaN or infinite shows at the head."""
+    session = _session(network.SerializeToString())
+    heads = session.run(None, {network.graph.input[0].name: image})
+    if not all(np.isfinite(head).all() for head in heads):
+        raise PatchError("model", "finite values at the head", "NaN or infinity", "check the weights")
+
+
+def _session(path: str | bytes) -> onnxruntime.InferenceSession:
     """One thread, on an optimised graph: the calibrator's own session waits for other programs' threads."""
     import onnxruntime
 

@@ -112,32 +112,25 @@ ranges = calibrate(full, pictures)
 print(f"{len(pictures)} pictures, {len(ranges.limits)} values of the network")
 
 # %% [markdown] id="07-ranges-text"
-# Here are two of these values: what leaves the fourth convolution, and what leaves the last one of the head. The
+# Here are two of these values: what leaves the fourth convolution, and what leaves the last one, in the head. The
 # bars are logarithmic, otherwise you would see the middle alone.
 
 # %% id="07-ranges-figure"
+from helpers.course.quantize_view import (
+    compiled_counts,
+    noise_chart,
+    range_chart,
+    short_name,
+    trade_off_chart,
+)
 from helpers.patches.quantize_network import cut_network
 
 network = cut_network(full)
 convolutions = [node for node in network.graph.node if node.op_type == "Conv"]
-chosen = {
-    "an early convolution": convolutions[3].output[0],
-    "the last of the head": convolutions[-1].output[0],
-}
-chart, first = charts.figure("What calibration sees", (8.4, 3.2))
-first.set_axis_off()
-steps = {}
-for place, (label, value) in enumerate(chosen.items()):
-    axes = chart.add_axes((0.07 + 0.5 * place, 0.16, 0.42, 0.62))
-    counts, edges = ranges.histograms[value]
-    low, high = ranges.limits[value]
-    axes.stairs(np.maximum(counts, 0.5), edges, fill=True, baseline=0.5, color=charts.PALETTE[place])
-    axes.set(yscale="log", xlim=(1.1 * low, 1.1 * high), ylim=(0.5, None))
-    axes.set_title(f"{label}: step {(high - low) / 255:.2f}", fontsize=9)
-    axes.axvspan(low, high, color="#9aa3ad", alpha=0.18)
-    steps[label] = (high - low) / 255
-early, last = steps.values()
-charts.present(chart, f"the steps at the head are coarser: {last > early}")
+values = {"the fourth": convolutions[3].output[0], "the last": convolutions[-1].output[0]}
+early, last = (ranges.limits[value][1] - ranges.limits[value][0] for value in values.values())
+coarser = f"the steps of the last are coarser: {last > early}"
+charts.present(range_chart(ranges, values), coarser, quality=80)
 
 # %% [markdown] id="07-ranges-moral"
 # The grey part is what the 256 steps cover: all but the outermost hundred-thousandth. Inside the network a step is
@@ -188,7 +181,8 @@ exact = Detector(full.SerializeToString(), providers="cpu")
 careless = Detector(naive.model.SerializeToString(), providers="cpu")
 picture = model.pictures(1)[0].image_bgr
 sides = [draw(picture, each.detect(picture), model.names) for each in (exact, careless)]
-show(side_by_side(*sides, captions=("FP32", "all in INT8")), quality=84)
+show(side_by_side(*sides, captions=("FP32", "all in INT8")), quality=75)
+print("boxes in FP32:", len(exact.detect(picture)))
 
 # %% [markdown] id="07-naive-text"
 # Look at the edges of the boxes. Cells are found, but the boxes sit badly, because position and size come in
@@ -228,17 +222,11 @@ from helpers.patches.quantize_scan import Switchboard
 
 board = Switchboard(network, ranges, runtime="onnxruntime")
 found = board.scan(limit=0.01)
-alone = {
-    name.removeprefix("/model.").replace("/conv", "").removesuffix("/Conv"): 1000 * noise
-    for name, noise in found.noise.items()
-}
-shown = dict(list(alone.items())[:12])
+alone = {short_name(name): 1000 * noise for name, noise in found.noise.items()}
 title = f"Noise at the head, one layer in INT8 alone: the worst 12 of {len(alone)}"
-median = float(np.median(list(alone.values())))
-charts.present(
-    charts.bars(shown, title=title, unit="‰", digits=1),
-    f"the worst layer does more than 5 times the damage of the median one: {max(alone.values()) > 5 * median}",
-)
+chart = charts.bars(dict(list(alone.items())[:12]), title=title, unit="‰", digits=1)
+much = max(alone.values()) > 5 * np.median(list(alone.values()))
+charts.present(chart, f"the worst does more than 5 times the damage of the median one: {much}", quality=80)
 
 # %% [markdown] id="07-scan-heads"
 # `77/m/0`, `/1` and `/2` are the head's own convolutions (of the bundled model; yours may be numbered otherwise):
@@ -260,18 +248,12 @@ print("all at once is no worse than that, by a third at most:", bool(together < 
 
 # %% id="07-keep-curve"
 more = [*found.floats, *(name for name in found.noise if name not in found.floats)]
-curve = [1000 * board.noise(more[count:]) for count in range(16)]
-chart = charts.lines(
-    range(16), {"noise": curve}, title="Noise at the head against layers kept in float",
-    x_label="layers in float", y_label="‰",
-)  # fmt: skip
-axes = chart.axes[0]
-axes.plot(range(16), curve, "o", color=charts.PALETTE[0])
-axes.axhline(10, color=charts.PALETTE[1], linestyle="--", linewidth=1.5)
-axes.set(xticks=range(16), ylim=(0, None))
+chart = noise_chart([board.noise(more[count:]) for count in range(16)], limit=0.01)
 work = sum(board.work[name] for name in found.floats) / sum(board.work.values())
 few = len(found.floats) < 10
-charts.present(chart, f"fewer than 10 layers bring it within 10 ‰: {few and found.curve[-1] < 0.01}")
+charts.present(
+    chart, f"fewer than 10 layers bring it within 10 ‰: {few and found.curve[-1] < 0.01}", quality=80
+)
 print("their share of all multiplications is below 10 %:", bool(work < 0.1))
 
 # %% [markdown] id="07-keep-call"
@@ -321,23 +303,8 @@ if photographs := course.photographs(8):
 # The pairs are a message; what does the runtime make of it? ONNX Runtime writes the graph that it really runs:
 
 # %% id="07-bytes-code"
-import onnxruntime
-
-
-def compiled(patched):
-    """The graph that ONNX Runtime runs, with its operators counted."""
-    options = onnxruntime.SessionOptions()
-    options.optimized_model_filepath = str(model.folder / "compiled-int8.onnx")
-    options.log_severity_level = 3
-    onnxruntime.InferenceSession(patched.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    found = onnx.load(options.optimized_model_filepath)
-    (model.folder / "compiled-int8.onnx").unlink()
-    return graph.op_counts(found)
-
-
-counts = compiled(careful.model)
-pairs = graph.op_counts(careful.model)
-rows = [(kind, pairs.get(kind, 0), counts.get(kind, 0)) for kind in ("QuantizeLinear", "DequantizeLinear")]
+pairs, counts = graph.op_counts(careful.model), compiled_counts(careful.model)
+rows = [(kind, pairs[kind], counts.get(kind, 0)) for kind in ("QuantizeLinear", "DequantizeLinear")]
 rows.append(("Conv in bytes", 0, counts["QLinearConv"]))
 print(Table(("operator", "in the file", "as it runs"), tuple(rows)))
 print("nearly all pairs are gone:", sum(row[2] for row in rows[:2]) < 0.1 * sum(row[1] for row in rows[:2]))
@@ -376,53 +343,46 @@ print("the same boxes:", len(a) == len(b) and bool(np.allclose(a.boxes_xyxy, b.b
 # FP32 and back, and all that is gained is a smaller file.
 
 # %% id="07-speed-forms"
-from time import perf_counter
-
-from helpers import images
 from helpers.patches.half import to_half
-from helpers.session import open_session
 
 forms = {"FP32": full, "FP16": to_half(full).model, "all INT8": naive.model, "INT8, two edits less": plain}
 forms |= {"INT8": careful.model}
 for count in (10, 20, 40):
     forms[f"{count} in float"] = quantize(full, ranges, floats=more[:count]).model
-tensor = images.to_tensor(images.letterbox(picture, model.size_wh).image_bgr)
-sessions = {
-    name: open_session(form.SerializeToString(), providers="cpu", threads=1) for name, form in forms.items()
-}
-times = {name: [] for name in forms}
+print(len(forms), "forms")
+
+# %% id="07-speed-rounds"
+from time import perf_counter
+
+from helpers import images
+from helpers.session import open_session
+
+feed = {"images": images.to_tensor(images.letterbox(picture, model.size_wh).image_bgr)}
+sessions = {name: open_session(form.SerializeToString(), threads=1) for name, form in forms.items()}
+rounds = []
 for _ in range(6):
-    for name, session in sessions.items():
+    rounds.append([])
+    for session in sessions.values():
         started = perf_counter()
-        session.run(None, {"images": tensor})
-        times[name].append(perf_counter() - started)
-speed = {
-    name: float(np.median([a / b for a, b in zip(times["FP32"][1:], own[1:], strict=True)]))
-    for name, own in times.items()
-}
-print(len(forms), "forms timed")
+        session.run(None, feed)
+        rounds[-1].append(perf_counter() - started)
+seconds = np.array(rounds[1:])  # the first round warms up
+speed = dict(zip(forms, np.median(seconds[:, :1] / seconds, axis=0).tolist(), strict=True))
+print(seconds.shape[0], "rounds")
 
 # %% [markdown] id="07-speed-table"
 # On this machine, one thread, as measured a moment ago:
 
 # %% id="07-speed-numbers" tags=["nbval-ignore-output"]
-rows = [(name, f"{1000 * np.median(times[name]):.0f}", f"{speed[name]:.2f}") for name in forms]
+middle = np.median(1000 * seconds, axis=0)
+rows = [(name, f"{ms:.0f}", f"{speed[name]:.2f}") for name, ms in zip(forms, middle, strict=True)]
 print(Table(("form", "ms", "times as fast as FP32"), tuple(rows)))
 
 # %% id="07-speed-figure"
 aps |= {name: ap(form) for name, form in forms.items() if name not in aps}
-chart, axes = charts.figure("Accuracy against speed, on this machine", (8.0, 4.0))
-for place, name in enumerate(forms):
-    spot, side = (speed[name], aps[name]), "right" if speed[name] > 2 else "left"
-    axes.scatter(*spot, s=60, color=charts.PALETTE[place % 6], zorder=3)
-    offset = (-6 if side == "right" else 6, -13 if place % 2 else 6)
-    axes.annotate(name, spot, xytext=offset, textcoords="offset points", fontsize=8, ha=side)
-axes.set_xlabel("times as fast as FP32", fontsize=9)
-axes.set_ylabel("AP on drawn pictures", fontsize=9)
-axes.margins(0.14)
-axes.grid(color="#d9d6ce", linewidth=0.8)
 best = max(aps[name] for name in forms if name != "all INT8")
-charts.present(chart, f"the careful form is within 1 point of the best: {best - aps['INT8'] < 1}")
+close = f"the careful form is within 1 point of the best: {best - aps['INT8'] < 1}"
+charts.present(trade_off_chart(speed, aps), close, quality=80)
 
 # %% [markdown] id="07-speed-moral"
 # The upper right corner is where one wants to be. Everything in INT8 is hardly faster than the careful form, and far

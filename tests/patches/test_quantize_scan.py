@@ -1,0 +1,148 @@
+"""The sensitivity scan: switches that do what the quantised graph does, noise by hand, the cheapest set."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+from patches.quantize_nets import PICTURES, net, run
+
+from helpers.patches.quantize_network import cut_network
+from helpers.patches.quantize_nodes import insert_qdq
+from helpers.patches.quantize_ranges import calibrate
+from helpers.patches.quantize_scan import Switchboard, _boxes, _middle, _noise
+
+RUNTIMES = ("onnxruntime", "tensorrt")
+
+
+@pytest.fixture(scope="module")
+def ranges():
+    return calibrate(net(), PICTURES)
+
+
+@pytest.fixture(scope="module")
+def board(ranges):
+    return Switchboard(cut_network(net()), ranges, runtime="onnxruntime")
+
+
+def sigmoid(values):
+    return 1 / (1 + np.exp(-values))
+
+
+def noise_by_hand(model, ranges):
+    """The definition again, from plain runs of the whole pictures: 24 channels are 3 boxes of 8 numbers."""
+    exact, found = ([], [])
+    for image in ranges.inputs:
+        for side, each in ((exact, cut_network(net())), (found, model)):
+            head = run(each, image)[0].astype(np.float64)
+            side.append(np.moveaxis(head.reshape(3, 8, -1), 1, 2).reshape(-1, 8))
+    a, b = sigmoid(np.concatenate(exact)), sigmoid(np.concatenate(found))
+    weight = np.maximum(a[:, 4], b[:, 4])
+    return np.sqrt((weight[:, None] * (a - b) ** 2).sum() / weight.sum() / 8)
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_all_switches_on_is_the_quantised_network(runtime, ranges):
+    board = Switchboard(cut_network(net()), ranges, runtime=runtime)
+    quantised = insert_qdq(cut_network(net()), ranges, runtime=runtime)
+    assert board.noise(board.layers) == pytest.approx(noise_by_hand(quantised, ranges), rel=0.05)
+
+
+def test_no_switch_on_is_the_float_network(board):
+    assert board.noise([]) == 0
+
+
+def test_every_layer_makes_noise_of_its_own(board):
+    alone = [board.noise([name]) for name in ("first", "middle", "last")]
+    assert min(alone) > 0
+    assert len(set(alone)) == 3
+    assert max(alone) <= board.noise(board.layers) * 1.5
+
+
+def test_a_coarser_layer_makes_more_noise(ranges):
+    """One weight a hundred times the others makes the steps of its channel a hundred times as coarse."""
+    model = net()
+    weights = numpy_helper.to_array(model.graph.initializer[2]).copy()
+    before = Switchboard(cut_network(net()), ranges, runtime="onnxruntime").noise(["middle"])
+    weights[:, 0, 0, 0] *= 100
+    model.graph.initializer[2].CopyFrom(numpy_helper.from_array(weights, "w2"))
+    assert model.graph.initializer[2].name == "w2"
+    after = Switchboard(cut_network(model), calibrate(model, PICTURES), runtime="onnxruntime").noise(
+        ["middle"]
+    )
+    assert after > 1.5 * before
+
+
+def test_the_scan_takes_most_noise_for_its_work_first(board):
+    everything = board.scan(limit=0.0)
+    gain = {name: noise**2 / board.work[name] for name, noise in everything.noise.items()}
+    assert list(everything.floats) == sorted(gain, key=lambda name: -gain[name])
+    assert list(everything.noise.values()) == sorted(everything.noise.values(), reverse=True)
+    assert everything.curve[-1] == 0
+    assert everything.curve[0] == board.noise(board.layers)
+    assert len(everything.curve) == 4
+
+
+def test_the_scan_stops_at_the_limit(board):
+    everything = board.scan(limit=0.0)
+    first = board.scan(limit=everything.curve[1])
+    assert first.floats == everything.floats[:1]
+    assert first.curve == everything.curve[:2]
+    assert board.scan(limit=1.0).floats == ()
+
+
+def test_work_is_counted_in_multiplications(board):
+    assert board.work == {
+        "first": 4 * 3 * 9 * 32 * 32,
+        "middle": 4 * 4 * 9 * 16 * 16,
+        "last": 24 * 8 * 32 * 32,
+    }
+
+
+def test_boxes_come_out_of_a_head_in_order():
+    head = np.arange(3 * 6 * 2 * 2, dtype=np.float32).reshape(1, 18, 2, 2) / 50 - 1
+    boxes = _boxes(head)
+    assert boxes.shape == (12, 6)
+    np.testing.assert_allclose(
+        boxes[5], sigmoid(head[0, 6:12, 0, 1]), rtol=1e-6
+    )  # second anchor, second cell
+    assert _boxes(head[:, :7]).shape == (4, 7)  # no head of YOLOv7: cells by channels
+
+
+def test_sure_boxes_weigh_more_and_less_than_one_box_counts_less():
+    exact, found = np.full((2, 6), 0.5), np.full((2, 6), 0.5)
+    exact[:, 4] = found[:, 4] = 0.9, 0.1
+    sure, unsure = found.copy(), found.copy()
+    sure[0, 0] += 0.2
+    unsure[1, 0] += 0.2
+    assert _noise(exact, sure) == pytest.approx(np.sqrt(0.9 * 0.04 / 6))
+    assert _noise(exact, sure) == pytest.approx(3 * _noise(exact, unsure))
+    exact[0, 4] = sure[0, 4] = 0.2  # together less than one box
+    assert _noise(exact, sure) == pytest.approx(np.sqrt(0.2 * 0.04 / 6))
+    doubt = exact.copy()
+    doubt[1, 4] = 1.0  # what the rounded network alone believes in weighs, too
+    assert _noise(exact, doubt) > 0.25
+
+
+@pytest.mark.parametrize(
+    ("sides", "kept"),
+    [((640, 640), (320, 320)), ((384, 640), (192, 320)), ((64, 64), (64, 64)), ((192, 128), (64, 64))],
+)
+def test_the_middle_of_a_picture_in_whole_cells(sides, kept):
+    image = np.zeros((1, 3, *sides), np.float32)
+    image[:, :, sides[0] // 2, sides[1] // 2] = 1
+    middle = _middle(image)
+    assert middle.shape == (1, 3, *kept)
+    assert middle[0, 0, kept[0] // 2, kept[1] // 2] == 1
+
+
+def test_an_operator_that_sees_the_whole_picture_is_run_on_the_whole(ranges):
+    text = """<ir_version: 8, opset_import: ["": 17]>
+    net (float[1, 3, 128, 128] images) => (float[1, 1, 128, 128] output) <float[1, 3, 1, 1] w = {1, 2, 3}>
+    { m = GlobalAveragePool(images) n = Sub(images, m) output = Conv(n, w) }"""
+    model = onnx.parser.parse_model(text)
+    pictures = [np.random.default_rng(3).integers(0, 256, (128, 128, 3), np.uint8)]
+    board = Switchboard(cut_network(model), calibrate(model, pictures), runtime="tensorrt")
+    assert board._images[0].shape == (1, 3, 128, 128)
+    assert 0 < board.noise(board.layers) < 0.01
