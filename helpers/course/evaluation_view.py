@@ -31,7 +31,7 @@ def evaluation_figure(report: EvaluationReport, *, title: str = "", score_thresh
     """
     from helpers.course.charts import figure
 
-    chart, axes = figure("", (8.4, 3.3))
+    chart, axes = figure("", (8.0, 3.1))
     chart.set_dpi(90)
     axes.remove()
     left, right = chart.subplots(1, 2, width_ratios=(1.15, 1))
@@ -65,7 +65,7 @@ def _curves(axes: Axes, report: EvaluationReport, title: str, score_threshold: f
     axes.set_xlabel(f"recall (dot: score {score_threshold})", fontsize=9, color=_INK)
     axes.set_ylabel("precision", fontsize=9, color=_INK)
     if report.curves:
-        axes.legend(frameon=False, fontsize=8.5, labelcolor=_INK, loc="lower left")
+        axes.legend(frameon=False, fontsize=8.5, labelcolor=_INK, loc="best")
 
 
 def _matrix(axes: Axes, matrix: ConfusionMatrix) -> None:

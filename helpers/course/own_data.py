@@ -95,7 +95,7 @@ def anchors_figure(sizes_wh: NDArray, anchors: Mapping[str, Anchors]) -> Figure:
 
     from helpers.course.charts import PALETTE, figure
 
-    chart, axes = figure("Objects and anchors, pixels of the network's input", (5.0, 3.3))
+    chart, axes = figure("Objects and anchors, in pixels", (5.0, 3.3))
     chart.set_dpi(90)
     axes.plot(*sizes_wh.T, ".", color="#b9bfc6", markersize=4, label=f"{len(sizes_wh)} objects")
     for (name, levels), tint, mark in zip(anchors.items(), PALETTE, ("+", "x", "o"), strict=False):

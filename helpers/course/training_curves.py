@@ -54,7 +54,7 @@ def curves_figure(runs: Mapping[str, History], steps: int = 0, stops: Sequence[i
     """
     from helpers.course.charts import figure
 
-    chart, axes = figure("", (8.2, 2.7))
+    chart, axes = figure("", (8.0, 2.6))
     chart.set_dpi(90)
     axes.remove()
     panels: Any = chart.subplots(1, 2)
@@ -128,8 +128,9 @@ def _precision(axes: Axes, history: History, line: str, *, values: bool) -> None
             label = name if line == "-" else None
             axes.plot(x, y, f"o{line}", color=PALETTE[number], linewidth=1.8, markersize=3.5, label=label)
             if values:
+                above = 6 if name == "AP50" else -13  # so that two low values do not cover each other
                 axes.annotate(
-                    f"{y[-1]:.2f}", (x[-1], y[-1]), (-4, 6), textcoords="offset points", ha="right",
+                    f"{y[-1]:.2f}", (x[-1], y[-1]), (-4, above), textcoords="offset points", ha="right",
                     fontsize=8.5, color=PALETTE[number],
                 )  # fmt: skip
     if axes.lines:

@@ -99,7 +99,7 @@ def test_cells_are_filled_where_they_are():
         assert one[y, x].tolist() == [plain] * 3, "its neighbours stay as they are"
 
 
-def test_more_anchors_in_a_cell_make_it_stronger_and_fine_cells_lie_on_top():
+def test_more_anchors_in_a_cell_make_it_stronger():
     cells = pairs((0, 0, 3, 5, 9, 8), (0, 0, 3, 5, 11, 8), (0, 1, 2, 2, 9, 16), (1, 0, 7, 0, 9, 8))
     picture = view.cells_picture(seen(cells), scale=1)
     plain = float(picture[63, 63, 0])
@@ -143,3 +143,10 @@ def test_close_up_shows_the_anchor_of_this_object_alone():
     assert close[middle, corner].tolist() == list(BLUE[::-1])
     assert not (close.reshape(-1, 3) == np.array(ORANGE[::-1])).all(1).any()
     assert (close.reshape(-1, 3) == 20).all(1).any(), "the object's own frame"
+
+
+def test_fine_cells_lie_on_coarse_ones():
+    """Blue over orange is bluish, orange over blue reddish."""
+    picture = view.cells_picture(seen(pairs((0, 0, 3, 5, 9, 8), (0, 1, 1, 2, 9, 16))), scale=1)
+    blue, _, red = picture[44, 28].tolist()
+    assert blue > red
