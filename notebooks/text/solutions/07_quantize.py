@@ -20,7 +20,6 @@ model = course.pick_model()
 #
 # The range must contain 0, then 0 is a step if the zero point is a whole number. Round the zero point, too.
 
-
 # %% id="07s-1-code"
 def quantise(x, low, high):
     """Bytes, scale and zero point."""
@@ -41,7 +40,6 @@ _ = exercises.check("07", 1, answer)
 # A convolution runs in bytes if both its picture and its weight come out of a DequantizeLinear, and its result
 # goes into a QuantizeLinear (for a runtime that fuses on its own, the first two are enough). The weight is the
 # surest sign: who stays in float has it as it was.
-
 
 # %% id="07s-2-code"
 def in_float(model):
