@@ -87,7 +87,8 @@ mine = ""  # the path of your folder
 folder = Path(mine) if mine else own_data.drawn_folder(model.folder / "cells")
 if not mine:
     own_data.spoil(folder)  # real data sets have flaws, so this one gets five
-    print((folder / "labels/train/train-0004.txt").read_text().splitlines()[0])
+    row = (folder / "labels/train/train-0004.txt").read_text().split()[:5]
+    print("a box:", " ".join(number[:6] for number in row))
 print(course.relative(folder), "->", sorted(path.name for path in folder.iterdir()))
 
 # %% [markdown] id="08-check"
@@ -340,11 +341,13 @@ charts.present(evaluation_view.list_figure(right, 3), line, quality=65)
 # %% [markdown] id="08-ap-all"
 # The second box lies right on an object and is still wrong, because that object was taken by a better one. The
 # third overlaps by 0.8, so from overlap 0.85 on it is wrong, too. **AP** without a number is the mean over the
-# ten overlaps 0.50, 0.55, … 0.95, and over the classes: it wants boxes that fit. The evaluator is
+# ten overlaps 0.50, 0.55, … 0.95, and over the classes: it wants boxes that fit. Small, medium and large are
+# under 32 x 32 pixels, under 96 x 96, and above. The evaluator is
 # `faster-coco-eval`, a maintained form of COCO's own; a test holds it against that one.
 
 # %% id="08-ap-all-code"
-print(f"AP75 {judged.ap75:.4f}, AP {judged.ap:.4f}; by hand (7 * 56 + 3 * 34) / 1010 = {494 / 1010:.4f}")
+print(judged.to_table())
+print(f"by hand, AP (7 * 56 + 3 * 34) / 1010 = {494 / 1010:.3f}")
 sizes = {"small": report.ap_small, "medium": report.ap_medium}
 print("our minute, AP of small cells below that of medium ones:", sizes["small"] < sizes["medium"])
 
@@ -462,20 +465,22 @@ with torch.inference_mode():
 # ## Your real run
 #
 # ```
-# python -m helpers check-data pictures/              # what is wrong with it
-# python -m helpers train pictures/ --epochs 100      # starts from blood-cells; GPU if there is one
-# python -m helpers train pictures/ --epochs 100      # interrupted? the same line goes on
+# python -m helpers check-data pictures/            # what is wrong with it
+# python -m helpers train pictures/ --epochs 100    # on the GPU, if there is one
+# python -m helpers train pictures/ --epochs 100    # interrupted? the same line goes on
+# python -m helpers evaluate build/train/pictures/best.safetensors --data pictures/ --details
 # python -m helpers convert build/train/pictures/best.safetensors
 # ```
 #
-# - `--start yolov7-tiny` starts from an official checkpoint (COCO, downloaded once), `--start yolov7.pt` from a
-#   file, `--start ''` from nothing. Official weights are GPL-3.0: mind their licence.
+# - It starts from `blood-cells`. `--start yolov7-tiny` starts from an official checkpoint (COCO, downloaded once),
+#   `--start yolov7.pt` from a file, `--start ''` from nothing. Official weights are GPL-3.0: mind their licence.
 # - `--size 640` is the input size at detection; `--batch 4 --accumulate 8` makes the batch of a large machine on a
 #   small one. `--any-way-up` is for pictures without an up, such as cells.
 # - How long? A step of eight windows of 416 pixels takes YOLOv7-tiny about half a second on two cores, so 6 000
 #   steps are an hour; on a GPU it is minutes. `data/README.md` says what the bundled model took, and on which
 #   device.
-# - Then judge it as above: `python -m helpers evaluate --data …`.
+# - `evaluate --details` prints AP, confusion matrix and mistakes by kind, for a checkpoint, any ONNX file of this
+#   course, or an engine.
 
 # %% id="08-real-code"
 seconds = [entry["seconds"] for entry in recorded if "seconds" in entry]
@@ -528,4 +533,4 @@ answer = ...  # a function: right, objects -> AP
 _ = exercises.check("08", 3, answer)
 
 # %% [markdown] id="08-next"
-# Next: 09 · Scale out
+# Next: [09 · Scale out](09_scale_out.ipynb)

@@ -74,3 +74,8 @@ def test_list_is_lifted():
     assert raw.get_xydata().tolist() == [
         pytest.approx(pair) for pair in ([1 / 3, 1], [1 / 3, 0.5], [2 / 3, 2 / 3], [2 / 3, 0.5])
     ]
+
+
+def test_a_recall_that_is_just_reached_counts():
+    lifted = list_figure([True], 1).axes[0].lines[0]
+    assert np.asarray(lifted.get_ydata()).tolist() == [1.0] * 101
