@@ -110,14 +110,7 @@ def detect_folder(
         ScaleError: The results belong to another job or another run is at them, or workers keep dying.
         ValueError: A number below 1.
     """
-    for name, value in {
-        "workers": workers,
-        "batch_size": batch_size,
-        "threads": threads,
-        "part_size": part_size,
-    }.items():
-        if value is not None and value < 1:
-            raise ValueError(f"{name}: expected at least 1, got {value}")
+    _at_least_one(workers=workers, batch_size=batch_size, threads=threads, part_size=part_size)
     started, out, model = time.perf_counter(), Results(Path(results).absolute()), Path(model)
     listed = list_pictures(pictures)
     job = Job(
@@ -143,6 +136,12 @@ def detect_folder(
                 told.append(row)
                 progress(sum(row["pictures"] for row in told), len(left))
     return _summary(summary, told, time.perf_counter() - started)
+
+
+def _at_least_one(**numbers: int | None) -> None:
+    for name, value in numbers.items():
+        if value is not None and value < 1:
+            raise ValueError(f"{name}: expected at least 1, got {value}")
 
 
 def _checked(model: Path) -> str:

@@ -91,6 +91,7 @@ def test_without_ray_the_extra_is_named(tmp_path, pictures, model, monkeypatch):
         detect_folder(pictures, model, tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_a_folder_comes_back_as_a_table_and_again_only_news_are_looked_at(
     ray, tmp_path, pictures, model, monkeypatch
 ):
@@ -158,6 +159,7 @@ class Killer(threading.Thread):
                 self.killed = pid
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="no SIGKILL")
 def test_after_a_kill_nothing_is_done_twice(ray, tmp_path, model):
     """The job is killed with `kill -9` while it works; then a worker of the next run is."""
