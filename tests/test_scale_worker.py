@@ -80,6 +80,16 @@ def test_rows_are_what_the_detector_says_picture_by_picture(folder, batch, size)
         assert row["versions"].startswith("yolov7-graph-surgery 0.")
 
 
+@pytest.mark.parametrize(
+    ("batch", "size", "expected"), [(3, 1, [3, 3, 1]), (1, 8, [1] * 7), ("b", 5, [5, 2])]
+)
+def test_a_fixed_batch_is_filled(folder, monkeypatch, batch, size, expected):
+    detect, lengths = Worker._detect, []
+    monkeypatch.setattr(Worker, "_detect", lambda self, i: lengths.append(len(i)) or detect(self, i))
+    Worker(job_in(folder, batch_size=size), tiny_detector(batch))(part_of(folder))
+    assert lengths == expected
+
+
 def test_settings_reach_the_detector(folder):
     worker = Worker(job_in(folder, score_threshold=0.3), tiny_detector())
     assert worker(part_of(folder))["boxes"] == 7
