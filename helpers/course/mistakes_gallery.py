@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["mistake_caption", "mistakes_gallery"]
 
 _TRUTH, _WRONG = (20, 20, 20), (200, 30, 30)
-_CAPTION = 18  # letters above a close-up
+_CAPTION = 17  # letters above a close-up
 
 
 def mistakes_gallery(
@@ -27,7 +27,7 @@ def mistakes_gallery(
     score_threshold: float = 0.25,
     each: int = 3,
     kinds: Sequence[str] = ("missed", "doubled", "confused", "loose", "background"),
-    cell_width: int = 126,
+    cell_width: int = 120,
 ) -> NDArray[np.uint8] | None:
     """Close-ups of the mistakes, a row a kind: objects thin and black, what is wrong thick and red.
 

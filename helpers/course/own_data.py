@@ -86,7 +86,7 @@ def labelled_sheet(dataset: Dataset, split: str = "train", count: int = 2) -> ND
     chosen = [samples[number] for number in range(min(count, len(samples)))]
     found = [Detections(each.boxes_xyxy, np.ones(len(each)), each.class_ids) for each in chosen]
     pairs = zip(chosen, found, strict=True)
-    return grid([draw(s.image_bgr, f, dataset.names, scores=False) for s, f in pairs], count, cell_width=260)
+    return grid([draw(s.image_bgr, f, dataset.names, scores=False) for s, f in pairs], count, cell_width=235)
 
 
 def anchors_figure(sizes_wh: NDArray, anchors: Mapping[str, Anchors]) -> Figure:  # type: ignore[type-arg]

@@ -50,7 +50,7 @@ def test_what_was_there_goes(tmp_path):
     assert len(list((folder / "images/train").iterdir())) == 1
 
 
-@pytest.mark.parametrize(("count", "wide"), [(1, 260), (2, 526), (9, 5 * 260 + 4 * 6)])
+@pytest.mark.parametrize(("count", "wide"), [(1, 235), (2, 476), (9, 5 * 235 + 4 * 6)])
 def test_sheet(folder, count, wide):
     dataset = open_dataset(folder)
     sheet = own_data.labelled_sheet(dataset, "train", count)
