@@ -210,6 +210,30 @@ def test_half_precision_is_one_more_file_and_stale_with_its_source(copied):
     assert files.fp16.stat().st_size < files.ultralytics.stat().st_size
 
 
+def test_int8_is_one_more_file_and_stale_with_its_pictures(copied):
+    from helpers.images import save_image
+
+    checkpoint, files = copied
+    pictures = checkpoint.parent / "mine"
+    for seed in range(2):
+        noise = np.random.default_rng(seed).integers(0, 256, (48, 32, 3), np.uint8)
+        save_image(pictures / f"{seed}.png", noise)
+    lines = []
+    recipe = Recipe((32, 48), score_threshold=0.05, int8=True, pictures=pictures)
+    convert(checkpoint, files.folder.parent, recipe=recipe, progress=lines.append)
+    assert lines[-1] == f"best-int8.onnx: quantize({pictures})"
+    assert files.made_by(recipe)[-1] == files.int8
+    assert shapes(files.int8) == shapes(files.ultralytics)
+    kinds = [node.op_type for node in onnx.load(files.int8).graph.node]
+    assert "QuantizeLinear" in kinds
+    assert onnx.load(files.int8).metadata_props == onnx.load(files.ultralytics).metadata_props
+    convert(checkpoint, files.folder.parent, recipe=recipe, progress=lines.append)
+    assert lines[-1] == "best-int8.onnx: current"
+    own = Recipe((32, 48), score_threshold=0.05, int8=True)
+    with pytest.raises(ValueError, match="--pictures"):  # classes a, b, c: we have no pictures of those
+        convert(checkpoint, files.folder.parent, recipe=own)
+
+
 def test_any_batch_is_one_more_file(copied):
     checkpoint, files = copied
     recipe = Recipe((32, 48), score_threshold=0.05, batched=True)

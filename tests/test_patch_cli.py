@@ -1,10 +1,13 @@
 """The command `patch` in its six forms."""
 
 import numpy as np
+import official_form
 import onnx
 import pytest
 
 from helpers.__main__ import main
+from helpers.convert import Recipe, export_checkpoint
+from helpers.images import save_image
 from helpers.patch_cli import FORMS
 from helpers.patches import shape_of
 
@@ -39,7 +42,7 @@ def raw(tmp_path):
     return tmp_path / "a.onnx"
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", PORTS)
 def test_every_form_from_a_raw_file(raw, capsys, form):
     assert main(["patch", str(raw), "--form", form, "--names", "x,y"]) == 0
     model = onnx.load(raw.with_name(f"a-{form}.onnx"))
@@ -72,3 +75,40 @@ def test_refusals(raw, capsys):
         main(["patch", str(raw), "--form", "other"])
     assert "invalid choice" in capsys.readouterr().err
     assert [path.name for path in raw.parent.iterdir()] == ["a.onnx"]
+
+
+def test_every_form_is_tested():
+    assert set(FORMS) == {*PORTS, "int8", "int8-tensorrt"}
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """A folder of three pictures."""
+    for seed in range(3):
+        noise = np.random.default_rng(seed).integers(0, 256, (48, 32, 3), np.uint8)
+        save_image(tmp_path / "mine" / f"{seed}.png", noise)
+    return tmp_path / "mine"
+
+
+@pytest.mark.parametrize(("form", "kind"), [("int8", "uint8"), ("int8-tensorrt", "int8")])
+def test_int8_is_calibrated_on_a_folder(tmp_path, capsys, pictures, form, kind):
+    checkpoint = official_form.save(tmp_path / "best.pt", official_form.make_model())
+    raw = tmp_path / "best.onnx"
+    export_checkpoint(checkpoint, raw, Recipe((32, 48)))
+    assert main(["patch", str(raw), "--form", form, "--names", "a,b,c", "--pictures", str(pictures)]) == 0
+    out = capsys.readouterr().out
+    assert "calibrated on 3 pictures of mine" in out
+    assert f"INT8 for {form.partition('-')[2] or 'onnxruntime'}: " in out
+    model = onnx.load(tmp_path / f"best-{form}.onnx")
+    assert shape_of(model.graph.output[0]) == (1, 100, 6)
+    zeros = {n.input[2] for n in model.graph.node if n.op_type == "QuantizeLinear"}
+    stored = [onnx.numpy_helper.to_array(t).dtype for t in model.graph.initializer if t.name in zeros]
+    assert {str(each) for each in stored} == {kind}
+
+
+def test_int8_of_a_model_of_ones_own_asks_for_pictures(tmp_path, capsys):
+    checkpoint = official_form.save(tmp_path / "best.pt", official_form.make_model())
+    export_checkpoint(checkpoint, tmp_path / "best.onnx", Recipe((32, 48)))
+    assert main(["patch", str(tmp_path / "best.onnx"), "--form", "int8", "--names", "a,b,c"]) == 1
+    assert "--pictures" in capsys.readouterr().err
+    assert not (tmp_path / "best-int8.onnx").exists()

@@ -14,6 +14,7 @@ NAMES = {
     "ultralytics": "best-ultralytics.onnx",
     "batched": "best-batched.onnx",
     "fp16": "best-fp16.onnx",
+    "int8": "best-int8.onnx",
 }
 
 

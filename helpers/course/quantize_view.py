@@ -64,12 +64,13 @@ def noise_chart(noise: Sequence[float], limit: float) -> Figure:
 def trade_off_chart(speed: Mapping[str, float], accuracy: Mapping[str, float]) -> Figure:
     """A dot for each form: how many times as fast as FP32, and its AP."""
     chart, axes = figure("Accuracy against speed, on this machine", (8.0, 4.0))
-    middle = (min(speed.values()) + max(speed.values())) / 2
     for place, name in enumerate(speed):
-        spot, side = (speed[name], accuracy[name]), "right" if speed[name] > middle else "left"
-        axes.scatter(*spot, s=60, color=PALETTE[place % len(PALETTE)], zorder=3)
-        offset = (-7 if side == "right" else 7, -13 if place % 2 else 7)
-        axes.annotate(name, spot, xytext=offset, textcoords="offset points", fontsize=8, ha=side)
+        spot, color = (speed[name], accuracy[name]), PALETTE[place % len(PALETTE)]
+        axes.scatter(*spot, s=60, color=color, zorder=3)
+        offset = (0, -17 if place % 2 else 9)
+        axes.annotate(
+            name, spot, xytext=offset, textcoords="offset points", fontsize=9, ha="center", color=color
+        )
     axes.set_xlabel("times as fast as FP32", fontsize=9)
     axes.set_ylabel("AP", fontsize=9)
     axes.margins(0.14)

@@ -153,9 +153,9 @@ from helpers.patches.quantize import quantize
 heads = [node.name for node in convolutions if node.output[0] in {v.name for v in network.graph.output}]
 result = quantize(full, ranges, floats=heads)
 middle = convolutions[3].name
-views = [graph.neighbourhood(each, middle, 2) for each in (full, result.model)]
+views = [graph.neighbourhood(full, middle, 1), graph.neighbourhood(result.model, middle, 2)]
 print(result.report[0])
-print("kinds of nodes that are new:", set(graph.op_counts(result.model)) - set(graph.op_counts(full)))
+print("new kinds of nodes:", *sorted(graph.op_counts(result.model).keys() - graph.op_counts(full).keys()))
 SVG(pair_svg(views, ("before", "after")))
 
 # %% [markdown] id="07-pairs-text"

@@ -143,7 +143,7 @@ def test_a_reader_with_current_files_is_not_bothered(model, calls, reader, capsy
 
 @pytest.mark.parametrize("kind", ["", "engine", "RAW"])
 def test_another_kind_is_refused(model, calls, kind):
-    with pytest.raises(ValueError, match="kind: expected raw, end2end, ultralytics, fp16, picture, batched, got") as error:
+    with pytest.raises(ValueError, match="ultralytics, fp16, int8, picture, batched, got") as error:
         needs.need(model, kind)
     assert repr(kind) in str(error.value)
     assert not calls
