@@ -1,0 +1,99 @@
+"""The checkers of lesson 09: right answers, likely wrong ones, and hints that give nothing away."""
+
+import pytest
+
+from helpers.course.exercises import lesson_09
+from helpers.course.exercises.lesson_09 import exercise_1, exercise_2, exercise_3
+
+BYTES = 8 * 3 * 640 * 640 * 4
+
+
+def review(rows):
+    return [r["path"] for r in rows if r["error"] or (r["scores"] and max(r["scores"]) < 0.5)]
+
+
+@pytest.mark.parametrize(
+    ("answer", "hint"),
+    [
+        (BYTES, None),
+        (None, "Expected a whole number"),
+        (float(BYTES), "Expected a whole number"),
+        (BYTES // 4, "how many bytes"),
+        (BYTES // 8, "one picture"),
+        (BYTES // 3, "Three channels"),
+        (BYTES // 2, "FP16"),
+        (BYTES + 1, "Pictures x channels"),
+        (0, "Pictures x channels"),
+    ],
+)
+def test_bytes(answer, hint):
+    found = exercise_1(answer)
+    assert found is None if hint is None else hint in found
+
+
+SECONDS = 90 + 2_000_000 * 0.5 / 300
+
+
+@pytest.mark.parametrize(
+    ("answer", "hint"),
+    [
+        (SECONDS, None),
+        (round(SECONDS), None),
+        (SECONDS + 2, "Pictures a second"),
+        ("3423", "Expected a number of seconds"),
+        (True, "Expected a number of seconds"),
+        (0, "start-up alone"),
+        (SECONDS - 90, "until everything is up"),
+        (90 + 2_000_000 / 1280, "can the storage keep up"),
+        (2_000_000 / 1280, "can the storage keep up"),
+        (SECONDS + 2_000_000 / 1280, "the slower of the two"),
+        (1e9, "Pictures a second"),
+    ],
+)
+def test_seconds(answer, hint):
+    found = exercise_2(answer)
+    assert found is None if hint is None else hint in found
+
+
+def test_the_lessons_plan_gives_the_answer():
+    """The function of the lesson, with the numbers of the task."""
+    reading, computing = 300 / 0.5, 20 * 16 * 4
+    assert exercise_2(90 + 2_000_000 / min(computing, reading)) is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "hint"),
+    [
+        (review, None),
+        ([], "Expected a function of rows, got list"),
+        (lambda rows: None, "Expected a list"),
+        (lambda rows: {"z.jpg": 1} if rows else [], "Expected a list"),
+        (lambda rows: review(rows) or ["x"], "empty one for no rows"),
+        (lambda rows: rows[0]["paths"], "KeyError"),
+        (lambda rows: [r["path"] for r in rows if max(r["scores"]) < 0.5], "ValueError"),
+        (lambda rows: [r["path"] for r in rows if max(r["scores"], default=0) < 0.5], "nothing was found"),
+        (
+            lambda rows: [r["path"] for r in rows if r["error"] or min(r["scores"], default=1) < 0.5],
+            "best score",
+        ),
+        (
+            lambda rows: [r["path"] for r in rows if r["error"] or max(r["scores"], default=1) <= 0.5],
+            "exactly 0.5",
+        ),
+        (lambda rows: [r["path"] for r in rows if max(r["scores"], default=1) < 0.5], "with an error"),
+        (lambda rows: sorted(review(rows)), "keep the order"),
+        (lambda rows: review(rows)[:-1], "each once"),
+        (lambda rows: review(rows) * 2, "each once"),
+    ],
+)
+def test_paths(answer, hint):
+    found = exercise_3(answer)
+    assert found is None if hint is None else hint in found
+
+
+def test_hints_do_not_give_the_answer_away():
+    for wrong in (BYTES // 4, BYTES // 8, BYTES // 3, 0):
+        assert str(BYTES) not in exercise_1(wrong)
+    for wrong in (0, 2_000_000 / 1280, 1e9):
+        assert str(round(SECONDS)) not in exercise_2(wrong)
+    assert lesson_09.__all__ == ["exercise_1", "exercise_2", "exercise_3"]
