@@ -40,20 +40,21 @@ def mistakes_gallery(
         cell_width: Of a close-up, pixels.
 
     Returns:
-        The gallery; None where there is no mistake.
+        The gallery, a row for every kind, so that its size is always the same; None without any mistake.
     """
     from helpers.drawing import grid
 
-    found = report.mistakes(score_threshold)
-    rows = []
+    found = [mistake for mistake in report.mistakes(score_threshold) if mistake.kind in kinds]
+    if not found:
+        return None
+    rows, blank = [], np.full((cell_width, cell_width, 3), 255, np.uint8)
     for kind in kinds:
         mine = sorted((m for m in found if m.kind == kind), key=lambda mistake: -mistake.score)[:each]
-        if mine:
-            cells = [_close_up(m, pictures[m.picture], report, cell_width) for m in mine]
-            cells += [np.full_like(cells[0], 255)] * (each - len(mine))
-            captions = [mistake_caption(m, report) for m in mine] + [""] * (each - len(mine))
-            rows.append(grid(cells, each, captions=captions, cell_width=cell_width))
-    return np.concatenate(rows) if rows else None
+        cells = [_close_up(m, pictures[m.picture], report, cell_width) for m in mine]
+        captions = [mistake_caption(m, report) for m in mine] or [f"{kind}: none"]
+        cells, missing = cells + [blank] * (each - len(cells)), each - len(captions)
+        rows.append(grid(cells, each, captions=captions + [""] * missing, cell_width=cell_width))
+    return np.concatenate(rows)
 
 
 def mistake_caption(mistake: Mistake, report: EvaluationReport) -> str:

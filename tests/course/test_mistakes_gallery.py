@@ -52,8 +52,10 @@ def test_a_row_a_kind_and_blanks_where_there_are_no_more():
         ([150, 110, 190, 150], 0.5, 1),
     )  # fmt: skip
     gallery = mistakes_gallery(*report(found), each=2, cell_width=60)
-    assert gallery.shape == (3 * 86, 2 * 60 + 6, 3), "missed, doubled, background"
+    assert gallery.shape == (5 * 86, 2 * 60 + 6, 3), "the size does not depend on what was found"
     assert (gallery[26:86, 66:] == 255).all(), "one object is missed, so the second place is blank"
+    assert (gallery[2 * 86 + 26 : 3 * 86] == 255).all(), "nothing is confused"
+    assert gallery[2 * 86 : 2 * 86 + 26].min() < 128, "and that is said"
     assert mistakes_gallery(*report(found), each=2, cell_width=60, kinds=["missed"]).shape[0] == 86
     assert mistakes_gallery(*report(found), each=2, cell_width=60, kinds=["confused"]) is None
 
@@ -70,7 +72,7 @@ def test_the_best_scored_comes_first():
 
 def test_frames_are_where_the_boxes_are():
     """The missed object lies in the middle of a window of 2 * 1.1 * 40 pixels, moved inside the picture."""
-    cell = mistakes_gallery(*report(boxes(([100, 60, 140, 100], 0.9, 0))), each=1, cell_width=88)[26:]
+    cell = mistakes_gallery(*report(boxes(([100, 60, 140, 100], 0.9, 0))), each=1, cell_width=88)[26:114]
     assert cell.shape == (88, 88, 3)  # one pixel of the picture a pixel; it starts at (0, 0)
     assert cell[40, 20].tolist() == cell[20, 40].tolist() == RED
     assert cell[40, 60].tolist() == RED
