@@ -76,7 +76,7 @@ def filter_candidates(
     _require_options(form, k)
     patched = open_model(model)
     single_output(patched)
-    threshold = _threshold(patched, score_threshold)
+    threshold_name, threshold = _threshold(patched, score_threshold)
     limit = _limit(threshold)
     kept = "all that can pass" if form == "mask" else f"the {k} best of each level"
     note = f"{form}: objectness above {threshold:g}; {kept}"
@@ -97,7 +97,7 @@ def filter_candidates(
     if k:
         report += [f"exact while in no picture more than {k} candidates of a level pass"]
     most = min(k or decode.candidates, decode.candidates if before_k is None else int(before_k.item()))
-    report += [prove(model, patched, decode, limit, most)]
+    report += [prove(model, patched, decode, limit, most, {threshold_name: threshold})]
     return PatchResult(patched, changed=True, report=tuple(report))
 
 
@@ -110,8 +110,8 @@ def _require_options(form: str, k: int) -> None:
         raise PatchError("k", f"1 to {MOST_K}, where TensorRT's TopK ends", repr(k), "1000 is usual")
 
 
-def _threshold(model: onnx.ModelProto, asked: float | None) -> float:
-    """The score that the NMS wants to see exceeded."""
+def _threshold(model: onnx.ModelProto, asked: float | None) -> tuple[str, float]:
+    """Where the NMS reads its score threshold from, and what that is at the least."""
     found = [node for node in model.graph.node if node.op_type == "NonMaxSuppression"]
     if len(found) != 1:
         fix = NOT_UNDERSTOOD if found else "run helpers.patches.nms.add_nms first"
@@ -124,7 +124,7 @@ def _threshold(model: onnx.ModelProto, asked: float | None) -> float:
     threshold = float(constant.item()) if constant is not None else math.inf
     if asked is not None and not 0 <= asked <= threshold:
         raise PatchError("score_threshold", f"0 to the NMS's own {threshold:g}", asked, "leave it out")
-    return threshold if asked is None else float(asked)
+    return name, threshold if asked is None else float(asked)
 
 
 def _limit(threshold: float) -> float:

@@ -85,7 +85,14 @@ def _decoded(decode: Decode, logits: Mapping[str, NDArray[np.float32]]) -> NDArr
     return np.concatenate(blocks, axis=1)
 
 
-def prove(before: onnx.ModelProto, after: onnx.ModelProto, decode: Decode, limit: float, most: int) -> str:
+def prove(
+    before: onnx.ModelProto,
+    after: onnx.ModelProto,
+    decode: Decode,
+    limit: float,
+    most: int,
+    given: Mapping[str, float] | None = None,
+) -> str:
     """Compare what two graphs make of the same logits: nothing that passes, one candidate, a crowd.
 
     Args:
@@ -94,6 +101,7 @@ def prove(before: onnx.ModelProto, after: onnx.ModelProto, decode: Decode, limit
         decode: heads and columns of both.
         limit: the objectness logit that the filter compares with.
         most: candidates of a level that may pass.
+        given: numbers for inputs besides the pictures; zeros where there are none.
 
     Returns:
         What was seen, in words.
@@ -103,7 +111,8 @@ def prove(before: onnx.ModelProto, after: onnx.ModelProto, decode: Decode, limit
     """
     heads = [level.head for level in decode.levels]
     parts = [reading(model, heads) for model in (before, after)]
-    empty = {value.name: _zeros(value) for value in parts[0].graph.input}
+    given = given or {}
+    empty = {value.name: _filled(value, given.get(value.name, 0)) for value in parts[0].graph.input}
     random, counts = np.random.default_rng(11), []
     for crowd in (0, 1, CROWD):
         feeds = dict(empty)
@@ -140,9 +149,9 @@ def _sizes(shape: Shape) -> tuple[int, ...]:
     return tuple(size if isinstance(size, int) else 2 for size in shape)
 
 
-def _zeros(value: onnx.ValueInfoProto) -> NDArray[Any]:
+def _filled(value: onnx.ValueInfoProto, number: float) -> NDArray[Any]:
     kind = onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
-    return np.zeros(_sizes(shape_of(value) or ()), kind)
+    return np.full(_sizes(shape_of(value) or ()), number, kind)
 
 
 def _run(model: onnx.ModelProto, feeds: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
