@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from helpers.scale_parts import ScaleError, package
 __all__ = ["OBJECT_STORE_BYTES", "cluster"]
 
 OBJECT_STORE_BYTES = 200_000_000
+SHORT = Path("/tmp")  # noqa: S108 - not there on Windows, which has no such limit
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
@@ -56,11 +58,23 @@ def cluster(
         yield ray
 
 
-def _short_folder() -> AbstractContextManager[str | None]:
-    """For Ray's logs and sockets, whose paths must be short; gone when Ray is."""
-    if not Path("/tmp").is_dir():  # noqa: S108 - Windows
-        return nullcontext()
-    return tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True)
+@contextmanager
+def _short_folder() -> Iterator[str | None]:
+    """For Ray's logs and sockets, whose paths must be short; gone when Ray is.
+
+    A process that is killed leaves its folder, but not its lock on it: the next one takes such folders away.
+    """
+    from filelock import FileLock
+
+    if not SHORT.is_dir():
+        yield None
+        return
+    for lock in SHORT.glob("ray-*/_owner"):
+        with suppress(OSError), FileLock(lock, timeout=0):  # a Timeout is an OSError: somebody works there
+            shutil.rmtree(lock.parent, ignore_errors=True)
+    made = tempfile.TemporaryDirectory(prefix="ray-", dir=SHORT, ignore_cleanup_errors=True)
+    with made as folder, FileLock(Path(folder, "_owner")):
+        yield folder
 
 
 class _Refusal:

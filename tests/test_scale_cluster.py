@@ -130,11 +130,27 @@ def test_cores_without_a_number_of_workers(stand_in, monkeypatch, threads, cores
 
 
 def test_where_there_is_no_tmp(stand_in, monkeypatch):
-    monkeypatch.setattr(scale_cluster.Path, "is_dir", lambda _: False)
+    monkeypatch.setattr(scale_cluster, "SHORT", Path("/nowhere"))
     ray = stand_in(Ray())
     with cluster(workers=1):
         pass
     assert ray.asked["_temp_dir"] is None
+
+
+def test_folders_of_killed_processes_are_taken_away(stand_in, tmp_path, monkeypatch):
+    from filelock import FileLock
+
+    monkeypatch.setattr(scale_cluster, "SHORT", tmp_path)
+    for name in ("ray-killed", "ray-alive", "ray-of-others", "else"):
+        (tmp_path / name / "session").mkdir(parents=True)
+    (tmp_path / "ray-killed" / "_owner").touch()
+    (tmp_path / "else" / "_owner").touch()
+    ray = stand_in(Ray())
+    with FileLock(tmp_path / "ray-alive" / "_owner"), cluster(workers=1):
+        own = Path(ray.asked["_temp_dir"]).name
+        there = {path.name for path in tmp_path.iterdir()}
+    assert there == {"ray-alive", "ray-of-others", "else", own}
+    assert {path.name for path in tmp_path.iterdir()} == {"ray-alive", "ray-of-others", "else"}
 
 
 def test_settings_of_the_reader_win(stand_in, monkeypatch):
