@@ -102,8 +102,13 @@ def _losses(axes: Axes, history: History, line: str) -> None:
             x, y = zip(*_means(points), strict=True)
             label = name if line == "-" else None
             axes.plot(x, y, line, color=PALETTE[number], linewidth=1.8, label=label)
-    if axes.lines:
-        axes.legend(frameon=False, fontsize=8, labelcolor="#22303c", ncols=2)
+    _legend(axes, ncols=2)
+
+
+def _legend(axes: Axes, **where: Any) -> None:
+    """Name the lines that have a name; matplotlib warns where there are none."""
+    if axes.get_legend_handles_labels()[1]:
+        axes.legend(frameon=False, fontsize=8, labelcolor="#22303c", **where)
 
 
 def _means(points: Sequence[tuple[int, float]], most: int = 30) -> list[tuple[float, float]]:
@@ -133,8 +138,7 @@ def _precision(axes: Axes, history: History, line: str, *, values: bool) -> None
                     f"{y[-1]:.2f}", (x[-1], y[-1]), (-4, above), textcoords="offset points", ha="right",
                     fontsize=8.5, color=PALETTE[number],
                 )  # fmt: skip
-    if axes.lines:
-        axes.legend(frameon=False, fontsize=8, labelcolor="#22303c", loc="lower right")
+    _legend(axes, loc="lower right")
 
 
 class LiveCurves:

@@ -43,6 +43,13 @@ def test_terms_and_precision():
     assert left.get_yscale() == "log"
 
 
+def test_a_run_without_lines_beside_one_with():
+    """No warning from matplotlib, which warnings-as-errors would turn into a failure."""
+    chart = curves_figure({"stopped at once": [], "long": RUN})
+    assert [axes.get_legend() for axes in chart.axes] == [None, None]
+    assert render(chart).shape[2] == 3
+
+
 def test_two_runs_by_their_share():
     """60 and 600 steps are both 100 %; the second is dashed, and named."""
     longer = [{**entry, "step": entry["step"] * 10} for entry in RUN]
