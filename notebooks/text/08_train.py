@@ -213,7 +213,8 @@ plan = Plan(
     mosaic=0.3, whole=0.7, any_way_up=not mine, workers=0, evaluate_every=40, progress=False,
 )  # fmt: skip
 shutil.rmtree(plan.out, ignore_errors=True)  # begin anew; without this line a finished run stays finished
-first = train_folder(dataset, plan, stop_at=6, say=print)
+epoch = -(-len(dataset.splits["train"]) // plan.batch)  # steps to see every picture once
+first = train_folder(dataset, plan, stop_at=epoch, say=print)
 beginner = first.training.average
 print("interrupted:", first.training.interrupted, "after step", first.training.step)
 print("kept:", sorted(path.name for path in plan.out.iterdir()))
