@@ -152,6 +152,15 @@ def test_a_batch_of_one_is_set_free(rng, form, classes):
     assert (alone[..., 4] > 0).sum(axis=1).tolist() == [0, 2, 100, 0, 31]
 
 
+def test_sizes_that_were_noted_for_one_picture_are_forgotten(rng):
+    single = filter_candidates(add_nms(packed.raw()).model).model
+    noted = onnx.shape_inference.infer_shapes(single)
+    assert len(noted.graph.value_info) > 50
+    images = packed.images_of(packed.crowd(rng, [2, 3]))
+    out = run(to_batched(noted).model, images=images)
+    np.testing.assert_array_equal(out, run(to_batched(single).model, images=images))
+
+
 def test_a_graph_that_holds_its_batch_is_refused():
     with pytest.raises(PatchError, match=r"for 2 pictures; fix: run .*filter_candidates first, or export"):
         to_batched(add_nms(packed.raw()).model)

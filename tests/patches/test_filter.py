@@ -240,6 +240,16 @@ def test_a_threshold_that_comes_at_run_time(rng):
         np.testing.assert_allclose(new, old, atol=1e-4)
 
 
+def test_a_threshold_that_nothing_passes(rng):
+    model = end2end()
+    name = next(node for node in model.graph.node if node.op_type == "NonMaxSuppression").input[4]
+    tensor = next(tensor for tensor in model.graph.initializer if tensor.name == name)
+    tensor.CopyFrom(onnx.numpy_helper.from_array(np.array([2], np.float32), name))
+    result = filter_candidates(model)
+    assert constant_value(result.model, "filter/level0/limits") == np.inf
+    assert len(run(result.model, packed.crowd(rng, [9]))) == 0
+
+
 def test_a_lower_threshold_may_be_asked_for_a_higher_may_not():
     assert constant_value(
         filter_candidates(end2end(), score_threshold=0.1).model, "filter/level0/limits"
