@@ -13,7 +13,7 @@ from helpers.checkpoint import load_checkpoint
 from helpers.network import build_network
 from helpers.training.config import TrainingConfig
 from helpers.training.deploy import deployed
-from helpers.training.run import Run, choose_device
+from helpers.training.run import Run, choose_device, has_bfloat16
 from helpers.training.run_files import TrainingError
 from helpers.training.start import start_training
 
@@ -159,3 +159,27 @@ def test_released_structures_are_trained_on(fixtures: Path, tmp_path: Path, name
     assert run.step == 1
     saved = load_checkpoint(tmp_path / "run" / "weights.safetensors")
     assert (saved.architecture.rows[-1].module, saved.names) == ("Detect", ("b", "new"))
+
+
+@pytest.mark.parametrize(
+    ("able", "expected"),
+    [({}, False), ({"avx2": True}, False), ({"avx512_bf16": True}, True), ({"amx_bf16": True}, True)],
+)
+def test_bfloat16_only_where_the_processor_has_it(
+    monkeypatch: pytest.MonkeyPatch, able: dict[str, bool], expected: bool
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able, raising=False)
+    assert has_bfloat16(torch.device("cpu")) is expected
+    monkeypatch.delattr(torch.cpu, "get_capabilities")
+    assert not has_bfloat16(torch.device("cpu")), "a torch that cannot tell"
+
+
+def test_levels_are_in_bfloat16_only_where_that_is_fast(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    network = start_training("", ["cell"], width_multiple=0.125).network
+    run = Run(replace(CONFIG, out=tmp_path, autocast=True), network)
+    for able, dtype in ((True, torch.bfloat16), (False, torch.float32)):
+        monkeypatch.setattr("helpers.training.run.has_bfloat16", lambda _, able=able: able)
+        lead, auxiliary = run.levels(torch.zeros(1, 3, 64, 64))
+        assert {level.dtype for level in (*lead, *auxiliary)} == {dtype}
