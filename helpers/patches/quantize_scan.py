@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Scan", "Switchboard"]
 
 ANCHORS = 3  # boxes a cell, in every head of YOLOv7
+SCORES = 6  # numbers of a box that has scores
 MULTIPLE = 64  # the largest stride
 LOCAL = {*BYTEWISE, "Relu", "Clip", "HardSwish", "Slice"}  # the same on a part of a picture
 
@@ -69,13 +70,20 @@ class Switchboard:
         self._exact = self._run(())
 
     def noise(self, layers: Iterable[str]) -> float:
-        """How far the head is off with these layers in INT8: the worst of its levels.
+        """How far the head is off with these layers in INT8.
 
-        Compared are position, size, objectness and classes of every box after their sigmoid, so from 0 to 1:
-        the root of the mean square, where a box weighs what the surer of the two networks thinks of it. A
-        level that sees less than one box in all pictures counts for less.
+        Compared is every box after the sigmoid, so from 0 to 1: the root of the mean square, where a box
+        weighs what the surer of the two networks thinks of it. Positions and sizes count level by level, the
+        worst one: small objects have a level of their own. Scores count over all levels, where they compete.
+        What adds up to less than one box counts for less.
         """
-        return max(_noise(*pair) for pair in zip(self._exact, self._run(layers), strict=True))
+        pairs = list(zip(self._exact, self._run(layers), strict=True))
+        if any(exact.shape[1] < SCORES for exact, _ in pairs):
+            return max(_noise(exact, found, np.ones(len(exact))) for exact, found in pairs)
+        weights = [np.maximum(exact[:, 4], found[:, 4]) for exact, found in pairs]
+        places = [_noise(a[:, :4], b[:, :4], weight) for (a, b), weight in zip(pairs, weights, strict=True)]
+        a, b = (np.concatenate([pair[side][:, 4:] for pair in pairs]) for side in (0, 1))
+        return max(*places, _noise(a, b, np.concatenate(weights)))
 
     def scan(self, limit: float) -> Scan:
         """Try each layer alone; then keep layers in float until all others together are within `limit`.
@@ -99,16 +107,15 @@ class Switchboard:
         return [np.concatenate([_boxes(head) for head in level]) for level in zip(*runs, strict=True)]
 
 
-def _noise(exact: NDArray[np.float64], found: NDArray[np.float64]) -> float:
-    """The weighted root of the mean square of the difference, of one level."""
-    weight = np.maximum(found[:, 4], exact[:, 4]) if found.shape[1] > 5 else np.ones(len(found))
+def _noise(exact: NDArray[np.float64], found: NDArray[np.float64], weight: NDArray[np.float64]) -> float:
+    """The weighted root of the mean square of the difference, `[boxes, numbers]`."""
     squares = weight @ (found - exact) ** 2
     return float(np.sqrt(squares.mean() / max(float(weight.sum()), 1.0)))
 
 
 def _boxes(head: NDArray[np.float32]) -> NDArray[np.float64]:
     """`[1, 3(5+C), H, W]` to `[3HW, 5+C]`, after the sigmoid; another head to `[HW, channels]`."""
-    anchors = ANCHORS if head.shape[1] % ANCHORS == 0 and head.shape[1] // ANCHORS > 5 else 1
+    anchors = ANCHORS if head.shape[1] % ANCHORS == 0 and head.shape[1] // ANCHORS >= SCORES else 1
     split = head.astype(np.float64).reshape(anchors, head.shape[1] // anchors, -1)
     boxes = split.transpose(0, 2, 1).reshape(-1, split.shape[1])
     return 0.5 + 0.5 * np.tanh(0.5 * boxes)

@@ -39,7 +39,8 @@ def noise_by_hand(model, ranges):
             side.append(np.moveaxis(head.reshape(3, 8, -1), 1, 2).reshape(-1, 8))
     a, b = sigmoid(np.concatenate(exact)), sigmoid(np.concatenate(found))
     weight = np.maximum(a[:, 4], b[:, 4])
-    return np.sqrt((weight[:, None] * (a - b) ** 2).sum() / weight.sum() / 8)
+    squares = (weight[:, None] * (a - b) ** 2).sum(axis=0) / weight.sum()
+    return np.sqrt(max(squares[:4].mean(), squares[4:].mean()))
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
@@ -111,18 +112,53 @@ def test_boxes_come_out_of_a_head_in_order():
 
 
 def test_sure_boxes_weigh_more_and_less_than_one_box_counts_less():
-    exact, found = np.full((2, 6), 0.5), np.full((2, 6), 0.5)
-    exact[:, 4] = found[:, 4] = 0.9, 0.1
-    sure, unsure = found.copy(), found.copy()
+    exact, weight = np.full((2, 4), 0.5), np.array([0.9, 0.1])
+    sure, unsure = exact.copy(), exact.copy()
     sure[0, 0] += 0.2
     unsure[1, 0] += 0.2
-    assert _noise(exact, sure) == pytest.approx(np.sqrt(0.9 * 0.04 / 6))
-    assert _noise(exact, sure) == pytest.approx(3 * _noise(exact, unsure))
-    exact[0, 4] = sure[0, 4] = 0.2  # together less than one box
-    assert _noise(exact, sure) == pytest.approx(np.sqrt(0.2 * 0.04 / 6))
-    doubt = exact.copy()
-    doubt[1, 4] = 1.0  # what the rounded network alone believes in weighs, too
-    assert _noise(exact, doubt) > 0.25
+    assert _noise(exact, sure, weight) == pytest.approx(np.sqrt(0.9 * 0.04 / 4))
+    assert _noise(exact, sure, weight) == pytest.approx(3 * _noise(exact, unsure, weight))
+    assert _noise(exact, sure, weight * 4) == pytest.approx(_noise(exact, sure, weight))
+    assert _noise(exact, sure, weight / 4) == pytest.approx(_noise(exact, sure, weight) / 2)
+
+
+@pytest.fixture
+def levels(board, monkeypatch):
+    """A board of two levels, `[2, 6]` and `[3, 6]`, all surely boxes; the test chooses what comes out."""
+    exact = [np.full((2, 6), 0.5), np.full((3, 6), 0.5)]
+    for level in exact:
+        level[:, 4] = 1
+    found = [level.copy() for level in exact]
+    monkeypatch.setattr(board, "_exact", exact)
+    monkeypatch.setattr(board, "_run", lambda _: found)
+    return exact, found
+
+
+def test_places_count_in_the_worst_level(board, levels):
+    _, found = levels
+    found[0][:, :4] += 0.1
+    found[1][:, :4] += 0.02
+    assert board.noise(()) == pytest.approx(0.1)
+    found[0][:, :4] = 0.5
+    assert board.noise(()) == pytest.approx(0.02)
+
+
+def test_scores_count_over_all_levels(board, levels):
+    _, found = levels
+    found[0][:, 5] += 0.1
+    assert board.noise(()) == pytest.approx(np.sqrt(2 * 0.01 / 5 / 2))
+    found[1][:, :4] += 0.3
+    assert board.noise(()) == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_what_either_network_believes_in_weighs(board, levels, side):
+    exact, found = levels
+    for level in (*exact, *found):
+        level[:, 4] = 0
+    levels[side][1][0, 4] = 1.0
+    found[1][0, :4] += 0.1
+    assert board.noise(()) >= 0.1
 
 
 @pytest.mark.parametrize(
@@ -146,3 +182,15 @@ def test_an_operator_that_sees_the_whole_picture_is_run_on_the_whole(ranges):
     board = Switchboard(cut_network(model), calibrate(model, pictures), runtime="tensorrt")
     assert board._images[0].shape == (1, 3, 128, 128)
     assert 0 < board.noise(board.layers) < 0.01
+
+
+def test_the_worst_level_counts():
+    text = """<ir_version: 8, opset_import: ["": 17]>
+    net (float[1, 3, 64, 64] images) => (float[1, 1, 64, 64] a, float[1, 2, 64, 64] b)
+    <float[1, 3, 1, 1] v = {0.31, -0.52, 0.77}, float[2, 3, 1, 1] w = {0.11, 0.23, -0.37, 0.41, 0.53, 0.61}>
+    { [one] x = Conv(images, v) a = Tanh(x) [two] y = Conv(images, w) b = Tanh(y) }"""
+    network = cut_network(onnx.parser.parse_model(text))
+    board = Switchboard(network, calibrate(onnx.parser.parse_model(text), PICTURES), runtime="onnxruntime")
+    alone = [board.noise([name]) for name in ("one", "two")]
+    assert min(alone) > 0
+    assert board.noise(["one", "two"]) == max(alone)
