@@ -43,6 +43,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, help="interleaved rounds (25)")
     parser.add_argument("--threads", type=int, help="of every session (all cores)")
     parser.add_argument(
+        "--clock", choices=("wall", "cpu"), default="wall",
+        help="cpu: processor time of one thread, which a busy machine hardly changes",
+    )  # fmt: skip
+    parser.add_argument(
         "--no-peers", dest="peers", action="store_false", help="without Ultralytics and OpenVINO"
     )
     parser.add_argument(
@@ -67,7 +71,11 @@ def _run(options: argparse.Namespace) -> int:
     settings = (QUICK if options.quick else {}) | {
         name: value for name, value in given.items() if value is not None
     }
-    bench = Bench(model=options.model, folder=options.out, peers=options.peers, **settings)
+    if options.clock == "cpu":
+        settings = {"threads": 1} | settings
+    bench = Bench(
+        model=options.model, folder=options.out, peers=options.peers, clock=options.clock, **settings
+    )  # fmt: skip
     share = machine.busy_share()
     quiet = share is None or share <= machine.BUSY
     if not quiet and not options.busy_ok:
@@ -130,14 +138,17 @@ def results(rows: Sequence[Row], bench: Bench, *, quiet: bool) -> dict[str, Any]
         "quiet": all(row["quiet"] for row in plain) or (quiet and bench.quick),
         "settings": {
             "model": bench.model, "size": bench.size, "rounds": bench.rounds, "threads": bench.threads,
+            "clock": bench.clock,
         },
         "rows": plain,
     }  # fmt: skip
 
 
 def _save(data: dict[str, Any], name: str, *, quick: bool) -> None:
-    if quick:
-        raise ValueError("--save: expected a full run, got --quick; leave one of them out")
+    if quick or data["settings"]["clock"] != "wall":
+        raise ValueError(
+            "--save: expected a full run in wall time, got --quick or --clock cpu; leave that out"
+        )
     noisy = [row["id"] for row in data["rows"] if not row["quiet"]]
     if noisy:
         raise ValueError(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import onnx
 
 from benchmarks.machine import cores
+from benchmarks.measure import Contestant, interleave
 from helpers.convert import Files, Recipe, convert
 from helpers.detector import Detector
 from helpers.download import find_checkpoint
@@ -41,6 +44,8 @@ class Bench:
         folder: Where files made for the benchmark go.
         quick: Few, small steps: to see that it runs.
         peers: Whether other programs are asked, too.
+        clock: `wall`, or `cpu`: processor time, which hardly notices what else the machine does. It says
+            little about several threads, which wait for each other busily.
     """
 
     model: str = "blood-cells"
@@ -50,6 +55,12 @@ class Bench:
     folder: Path = Path("build/benchmark")
     quick: bool = False
     peers: bool = True
+    clock: str = "wall"
+
+    def interleave(self, contestants: Mapping[str, Contestant], *, rounds: int) -> dict[str, list[float]]:
+        """Interleaved runs by this run's clock."""
+        clock = time.process_time if self.clock == "cpu" else time.perf_counter
+        return interleave(contestants, rounds=rounds, clock=clock)
 
     @cached_property
     def checkpoint(self) -> Path:

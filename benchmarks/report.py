@@ -115,7 +115,7 @@ def text(data: dict[str, Any]) -> str:
         f"**{where}.** {device['system']}, Python {device['python']}, {packages}.",
         (
             f"Model {s['model']}, {s['size']} px, {s['threads']} threads, {s['rounds']} interleaved rounds, "
-            f"{data['when']}."
+            f"{s['clock']} time, {data['when']}."
         ),
     ]
     if not data["quiet"]:

@@ -10,7 +10,6 @@ import onnx
 
 from benchmarks.bench import Bench, NotHereError
 from benchmarks.graphs import convolutions, guide_patch
-from benchmarks.measure import interleave
 from benchmarks.row import Check, Row
 from benchmarks.targets import FLOOR, INT8
 from helpers.patches.filter import filter_candidates
@@ -26,7 +25,9 @@ def floor(bench: Bench) -> Row:
     feed = {"images": bench.tensor()}
     sessions = {name: bench.session(model) for name, model in bench.graphs.items()}
     row.add(
-        interleave({name: partial(s.run, None, feed) for name, s in sessions.items()}, rounds=bench.rounds),
+        bench.interleave(
+            {name: partial(s.run, None, feed) for name, s in sessions.items()}, rounds=bench.rounds
+        ),
         ALONE,
     )
     found = int((sessions[MASK].run(None, feed)[0][0, :, 4] > 0).sum())
@@ -55,7 +56,7 @@ def official(bench: Bench) -> Row:
         }
     sessions = {name: bench.session(model) for name, model in graphs.items()}
     runs = {name: partial(s.run, None, feed) for name, s in sessions.items()}
-    row.add(interleave(runs, rounds=8 * bench.rounds), ALONE)
+    row.add(bench.interleave(runs, rounds=8 * bench.rounds), ALONE)
     row.notes.append(
         "a file of scaled-down width with an input of 192 x 128: its convolutions are so short that the tail "
         "weighs more than in a real model; who is faster says something, the ratio to the floor does not"
@@ -77,7 +78,8 @@ def precision(bench: Bench) -> Row:
         except (NotHereError, ValueError) as reason:
             row.not_run.append(f"{name}: {reason}")
     row.add(
-        interleave({n: partial(s.run, None, feed) for n, s in sessions.items()}, rounds=bench.rounds), "FP32"
+        bench.interleave({n: partial(s.run, None, feed) for n, s in sessions.items()}, rounds=bench.rounds),
+        "FP32",
     )
     ratio = row.ratio("INT8")
     row.checks.append(Check("FP32 / INT8, times faster", 1 / ratio if ratio else None, INT8))

@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 
 from benchmarks.graphs import logits, tail
-from benchmarks.measure import interleave, spread
+from benchmarks.measure import spread
 from benchmarks.row import Entry, Row
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def detections(bench: Bench) -> Row:
     sessions = {name: bench.session(model) for name, model in tails.items()}
     for passing in (0, 100) if bench.quick else PASSING:
         runs = {n: partial(s.run, None, logits(tails[n], passing, columns)) for n, s in sessions.items()}
-        for name, taken in interleave(runs, rounds=2 * bench.rounds).items():
+        for name, taken in bench.interleave(runs, rounds=2 * bench.rounds).items():
             row.series.setdefault(name, []).append((passing, spread(taken).median * 1000))
     row.notes.append("candidates of both classes everywhere; the NMS keeps at most 100 a picture")
     return row
@@ -50,7 +50,7 @@ def batch(bench: Bench) -> Row:
         f"-batched, {count}": partial(batched.run, None, {"images": np.repeat(one, count, axis=0)})
         for count in sizes
     }
-    seconds = interleave(runs, rounds=max(3, bench.rounds // 3))
+    seconds = bench.interleave(runs, rounds=max(3, bench.rounds // 3))
     counts = {name: int(name.rpartition(" ")[2]) for name in runs}
     row.add({name: [s / counts[name] for s in taken] for name, taken in seconds.items()}, "-ultralytics, 1")
     row.series["-batched"] = [
@@ -68,7 +68,7 @@ def size(bench: Bench) -> Row:
     runs = {
         f"{side} px": partial(s.run, None, {"images": bench.tensor(side)}) for side, s in sessions.items()
     }
-    row.add(interleave(runs, rounds=max(3, bench.rounds // 3)), f"{sizes[0]} px")
+    row.add(bench.interleave(runs, rounds=max(3, bench.rounds // 3)), f"{sizes[0]} px")
     row.series["patched graph"] = [(side, e.value.median) for side, e in zip(sizes, row.entries, strict=True)]
     return row
 
@@ -80,10 +80,12 @@ def photo(bench: Bench) -> Row:
     sizes = ((64, 48), (128, 96)) if bench.quick else ((640, 480), (1920, 1440), (4032, 3024), (8000, 6000))
     images = {f"{w} x {h}": cv2.resize(bench.picture_bgr, (w, h)) for w, h in sizes}
     runs = {name: partial(detector.detect, image) for name, image in images.items()}
-    row.add(interleave(runs, rounds=max(3, bench.rounds // 3)), next(iter(runs)))
+    row.add(bench.interleave(runs, rounds=max(3, bench.rounds // 3)), next(iter(runs)))
     for name, (w, h), entry in zip(images, sizes, list(row.entries), strict=True):
         row.series.setdefault("Detector", []).append((w * h / 1e6, entry.value.median))
-        fit = interleave({name: partial(cv2.resize, images[name], (bench.size, bench.size))}, rounds=3)[name]
+        fit = bench.interleave({name: partial(cv2.resize, images[name], (bench.size, bench.size))}, rounds=3)[
+            name
+        ]
         row.series.setdefault("of this, resizing", []).append((w * h / 1e6, spread(fit).median * 1000))
     return row
 

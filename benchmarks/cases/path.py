@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 
 from benchmarks.bench import Bench, NotHereError
-from benchmarks.measure import interleave, paired_ratio
+from benchmarks.measure import paired_ratio
 from benchmarks.row import Check, Row
 from benchmarks.targets import PICTURE, ULTRALYTICS
 from helpers.detections import Detections
@@ -45,7 +45,7 @@ def picture(bench: Bench) -> Row:
             runs[THEIRS] = partial(predict, image_bgr)
     except NotHereError as reason:
         row.not_run.append(f"{THEIRS}: {reason}")
-    seconds = interleave(runs, rounds=bench.rounds)
+    seconds = bench.interleave(runs, rounds=bench.rounds)
     row.add(seconds, ALONE)
     row.checks.append(Check("Detector / session.run alone", row.ratio(OURS), PICTURE))
     if INSIDE in seconds:
@@ -120,7 +120,7 @@ def peers(bench: Bench) -> Row:
             runs[name] = make(bench, path, tensor)
         except NotHereError as reason:
             row.not_run.append(f"{name}: {reason}")
-    row.add(interleave(runs, rounds=bench.rounds), "ONNX Runtime")
+    row.add(bench.interleave(runs, rounds=bench.rounds), "ONNX Runtime")
     if "OpenVINO" in runs:
         same = np.allclose(np.sort(runs["OpenVINO"](), axis=1), np.sort(expected, axis=1), atol=0.05)
         row.notes.append(

@@ -31,10 +31,10 @@ def proc(tmp_path, monkeypatch):
     def set_up(busy_ticks, own_s=4.0, cores=2):
         ticks = 100
         wall, own = iter([100.0, 110.0]), iter([50.0, 50.0 + own_s])
-        rows = iter([(100, 0), (100 + busy_ticks, 900)])
+        rows = iter([(100, 0, 5), (100 + busy_ticks, 900, 500)])  # busy, idle, waiting for a disk
 
         def now():
-            (tmp_path / "stat").write_text("cpu  {} 1 2 {} 5 0 3 4 0 0\ncpu0 1".format(*next(rows)))
+            (tmp_path / "stat").write_text("cpu  {} 1 2 {} {} 0 3 4 0 0\ncpu0 1".format(*next(rows)))
 
         monkeypatch.setattr(machine, "PROC", tmp_path)
         monkeypatch.setattr(machine.os, "cpu_count", lambda: cores)

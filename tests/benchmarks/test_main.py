@@ -7,7 +7,7 @@ import official_form
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import machine, report
+from benchmarks import bench, machine, report
 from benchmarks.bench import NotHereError
 from benchmarks.cases import CASES
 from benchmarks.row import Check, Row
@@ -68,8 +68,25 @@ def test_quick_walks_through_the_rows_of_graphs(tmp_path, monkeypatch, calm):
     assert {check["state"] for row in data["rows"] for check in row["checks"]} == {
         "not judged"
     }  # it is quick
-    assert data["settings"] == {"model": str(tmp_path / "best.pt"), "size": 64, "rounds": 2, "threads": 1}
+    settings = {"model": str(tmp_path / "best.pt"), "size": 64, "rounds": 2, "threads": 1, "clock": "wall"}
+    assert data["settings"] == settings
     assert data["quick"] is True
+
+
+def test_the_clock_is_a_setting(tmp_path, monkeypatch, calm):
+    monkeypatch.setattr(bench.time, "process_time", iter(range(0, 900, 3)).__next__)
+
+    def turns(given):
+        row = Row("floor", "t", "r")
+        row.add(given.interleave({"a": int}, rounds=2), "a")
+        return row
+
+    monkeypatch.setitem(CASES, "floor", turns)
+    _, data = main(tmp_path, "--only", "floor", "--clock", "cpu")
+    assert data["rows"][0]["entries"][0]["value"]["median"] == 3000.0
+    assert (data["settings"]["clock"], data["settings"]["threads"]) == ("cpu", 1)
+    _, data = main(tmp_path, "--only", "floor")
+    assert data["rows"][0]["entries"][0]["value"]["median"] < 1000
 
 
 def test_a_calm_full_run_is_judged(tmp_path, monkeypatch, calm):
@@ -141,12 +158,17 @@ def test_save_writes_results_tables_and_figure(tmp_path, clone, monkeypatch, cal
     assert (clone / "docs" / "benchmark.svg").is_file()
 
 
-@pytest.mark.parametrize("case", ["busy", "quick"])
+@pytest.mark.parametrize("case", ["busy", "quick", "cpu"])
 def test_save_refuses_what_must_not_be_quoted(tmp_path, clone, monkeypatch, capsys, case):
     monkeypatch.setitem(CASES, "floor", quick_row)
     monkeypatch.setattr(machine, "busy_share", lambda: 0.0)
     monkeypatch.setattr(machine.Others, "stop", lambda _: 0.5 if case == "busy" else 0.0)
-    arguments = ["--only", "floor", "--save", *(["--quick"] if case == "quick" else [])]
+    arguments = [
+        "--only",
+        "floor",
+        "--save",
+        *{"quick": ["--quick"], "cpu": ["--clock", "cpu"]}.get(case, []),
+    ]
     assert main(tmp_path, *arguments)[0] == 1
     assert "--save: expected a" in capsys.readouterr().err
     assert not (clone / "benchmarks" / "results").exists()

@@ -36,7 +36,7 @@ def data(*rows, **given):
         "system": "Linux",
         "python": "3.11",
     }
-    settings = {"model": "m", "size": 640, "rounds": 25, "threads": 2}
+    settings = {"model": "m", "size": 640, "rounds": 25, "threads": 2, "clock": "wall"}
     made = {"schema": 1, "when": "2026-01-01 00:00 UTC", "device": device, "versions": {"onnx": "1"}}
     return made | {"settings": settings, "quiet": True, "quick": False, "rows": list(rows)} | given
 
