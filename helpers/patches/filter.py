@@ -210,8 +210,8 @@ def _level(
     splice(new, nodes.geometry, {"index": index, **tables}, prefix)
     rows: dict[str, Source] = {"head": level.head, "index": index, "anchor": f"{prefix}/anchor"}
     rows |= {"jump": np.array((columns - 1) * cells), "lanes": np.arange(columns) * cells}
-    form = np.array([0, k or -1, columns])
-    splice(new, nodes.rows_of, {**rows, "form": form}, prefix, f"{prefix}/logits")
+    rows["form"] = np.array([0, -1, columns])
+    splice(new, nodes.rows_of, rows, prefix, f"{prefix}/logits")
 
 
 def _replace(field: Any, values: Iterable[Message]) -> None:

@@ -116,18 +116,19 @@ def test_top_k_is_exact_up_to_k_and_then_keeps_the_best_by_objectness(rng):
     np.testing.assert_array_equal(rows, run(end2end(), only))
 
 
+@pytest.mark.parametrize("batch", [1, "B"])
 @pytest.mark.parametrize("k", [1, 7, 90, 3839])
-def test_top_k_has_fixed_shapes_up_to_the_suppression(k):
-    result = filter_candidates(end2end(), form="topk", k=k)
+def test_top_k_has_fixed_shapes_up_to_the_suppression(k, batch):
+    result = filter_candidates(end2end(batch=batch), form="topk", k=k)
     inferred = onnx.shape_inference.infer_shapes(result.model, strict_mode=True, data_prop=True)
     shapes = {
         value.name: [dimension.dim_value for dimension in value.type.tensor_type.shape.dim]
         for value in inferred.graph.value_info
     }
     rows = sum(min(k, 3 * cells) for cells in packed.CELLS)
-    assert shapes["output"] == [1, rows, 8]
+    assert shapes["output"][1:] == [rows, 8]
     kept = next(node for node in result.model.graph.node if node.op_type == "NonMaxSuppression")
-    assert shapes[kept.input[0]] == [1, rows, 4]
+    assert shapes[kept.input[0]][1:] == [rows, 4]
     assert f"exact while in no picture more than {k} candidates of a level pass" in result.report
     assert not {node.op_type for node in result.model.graph.node} & {"NonZero", "Shape", "Expand"}
 

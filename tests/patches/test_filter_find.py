@@ -60,12 +60,17 @@ def test_a_convolution_that_leads_nowhere_is_no_head():
     assert any(node.name == "dead" for node in filter_candidates(model).model.graph.node)
 
 
-HEAD = '<ir_version: 8, opset_import: ["": 17]> g (float[1, 8, 4, 4] x) => (y) '
-WEIGHTS = "<float[8, 8, 1, 1] w, int64[3] s = {1, 16, 8}, int64[4] wide = {1, 1, 16, 8}"
+HEAD = '<ir_version: 8, opset_import: ["": 17]> g (float[1, 10, 4, 4] x) => (y) '
+WEIGHTS = "<float[10, 10, 1, 1] w, int64[3] s = {1, 16, 10}, int64[4] wide = {1, 1, 16, 10}"
 BAD = {
     "no convolution": ("y = Identity(x)", "a detector with convolutions; got none"),
     "no value of three dimensions": ("c = Conv(x, w) y = Reshape(c, wide)", "one value .* none behind c"),
     "too few columns": ("c = Conv(x, w) y = Reshape(c, narrow)", "none behind c"),
+    "boxes and scores that never meet": (
+        """c = Conv(x, w) b = Reshape(c, boxes) m = ReduceMax<axes = [2]>(b) r = Reshape(m, row)
+        k = NonMaxSuppression(b, r) f = Cast<to = 1>(k) y = Reshape(f, six)""",
+        "between the last convolutions and the NMS",
+    ),
     "two ways that meet": (
         "c = Conv(x, w) a = Reshape(c, s) d = Reshape(c, s) y = Concat<axis = 1>(a, d)",
         "",
@@ -75,8 +80,9 @@ BAD = {
 
 @pytest.mark.parametrize(("body", "message"), BAD.values(), ids=BAD.keys())
 def test_what_has_no_decode(body, message):
-    weights = WEIGHTS + ", int64[3] narrow = {1, 32, 4}>"
-    text = weights.replace("float[8, 8, 1, 1] w", f"float[8, 8, 1, 1] w = {{{', '.join(['0.5'] * 64)}}}")
+    weights = WEIGHTS + ", int64[3] narrow = {1, 32, 5}, int64[3] boxes = {1, 40, 4}"
+    weights += ", int64[3] row = {1, 1, 40}, int64[3] six = {1, -1, 6}>"
+    text = weights.replace("float[10, 10, 1, 1] w", f"float[10, 10, 1, 1] w = {{{', '.join(['0.5'] * 100)}}}")
     model = onnx.parser.parse_model(HEAD + text + f"{{ {body} }}")
     if not message:
         assert find_decode(model)[1] == "y"
