@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["mistake_caption", "mistakes_gallery"]
 
 _TRUTH, _WRONG = (20, 20, 20), (200, 30, 30)
-_CAPTION = 17  # letters above a close-up
+_CAPTION = 15  # letters above a close-up
 
 
 def mistakes_gallery(
@@ -71,9 +71,14 @@ def mistake_caption(mistake: Mistake, report: EvaluationReport) -> str:
         return f"missed: {name}"
     if mistake.kind == "confused":
         truth = report.truth[mistake.picture].class_ids[mistake.truth_id]
-        return f"{report.class_names[truth]} as {name} {score}"
-    text = f"{mistake.kind}: {name} {score}"
-    return text if len(text) <= _CAPTION else f"{mistake.kind}: {score}"
+        return _shorter(
+            f"{report.class_names[truth]} as {name} {score}", f"{report.class_names[truth]} as {name}"
+        )
+    return _shorter(f"{mistake.kind}: {name} {score}", f"{mistake.kind}: {score}")
+
+
+def _shorter(text: str, otherwise: str) -> str:
+    return text if len(text) <= _CAPTION else otherwise
 
 
 def _close_up(mistake: Mistake, picture: Labelled, report: EvaluationReport, side: int) -> NDArray[np.uint8]:
