@@ -6,6 +6,7 @@ judged by.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,12 +26,12 @@ MOST, DRAWN, FIRST_SEED = 8, 4, 8000  # training draws other seeds
 
 
 def calibration_pictures(
-    names: Sequence[str], folder: str | Path | None = None
+    names: Sequence[str] | Mapping[int, str], folder: str | Path | None = None
 ) -> tuple[list[NDArray[np.uint8]], str]:
     """Pictures for a model, `uint8[H,W,3]` in BGR, and a line that says which.
 
     Args:
-        names: The model's class names.
+        names: The model's class names, or a file's, which are under their numbers.
         folder: Pictures of yours, eight of which are taken, evenly over the sorted names; those of
             `train.txt` where the folder is laid out like BCCD. Where missing: drawn smears for blood cells,
             Ultralytics' example pictures for COCO's classes.
@@ -45,14 +46,15 @@ def calibration_pictures(
     from helpers.patches.metadata import COCO_NAMES
     from helpers.training.samples import CELL_NAMES
 
-    cells = tuple(names) == CELL_NAMES
+    known = tuple(names.values() if isinstance(names, Mapping) else names)
+    cells = known == CELL_NAMES
     root = Path(folder) if folder else None
     if root is None and cells:
         from helpers.training.smears import draw_smear
 
         smears = [draw_smear(FIRST_SEED + number).image_bgr for number in range(DRAWN)]
         return smears, f"{DRAWN} drawn smears"
-    if root is None and tuple(names) == COCO_NAMES:
+    if root is None and known == COCO_NAMES:
         spec = find_spec("ultralytics")
         root = Path(spec.origin or "").parent / "assets" if spec else None
     if root is None:

@@ -30,6 +30,15 @@ def test_blood_cells_are_drawn_and_always_the_same():
     assert not np.array_equal(first[0], first[1])
 
 
+@pytest.mark.parametrize(
+    ("names", "line"), [(CELL_NAMES, "4 drawn smears"), (COCO_NAMES, "pictures of assets")]
+)
+def test_names_as_a_file_has_them_are_known_too(names, line):
+    pictures, said = calibration_pictures(dict(enumerate(names)))
+    assert said.endswith(line)
+    assert pictures
+
+
 def test_coco_has_the_example_pictures_of_ultralytics():
     pictures, line = calibration_pictures(COCO_NAMES)
     assert len(pictures) >= 2
