@@ -192,12 +192,11 @@ def _switched(source: str, label: str, pair: list[onnx.NodeProto]) -> onnx.NodeP
 
 
 def _plain_session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
-    """A session that leaves Q/DQ pairs as they are."""
+    """A session on one thread: the runs are short."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level, options.intra_op_num_threads = 3, 1
-    options.add_session_config_entry("session.disable_quant_qdq", "1")
     return onnxruntime.InferenceSession(
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )

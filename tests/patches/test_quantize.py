@@ -71,9 +71,12 @@ def test_for_onnxruntime_everything_between_is_bytes(ranges):
     after = quantize(net(), ranges, floats=["last"]).model
     assert {str(zero.dtype) for zero in zero_points(after)} == {"uint8", "int8", "int32"}
     makers = {name: node for node in after.graph.node for name in node.output}
+    readers = {name: node for node in after.graph.node for name in node.input}
     for node in after.graph.node:
         if node.op_type in ("LeakyRelu", "MaxPool", "Concat", "Resize"):
             assert makers[node.input[0]].op_type == "DequantizeLinear", node.name
+            assert readers[node.output[0]].op_type == "QuantizeLinear", node.name
+    assert operators(after, "LeakyRelu", "MaxPool") == ["MaxPool", "LeakyRelu", "LeakyRelu"]
     pad = next(node for node in after.graph.node if node.op_type == "Pad")
     assert makers[pad.input[0]].op_type == "QuantizeLinear"
 
@@ -91,6 +94,7 @@ def test_for_tensorrt_it_is_symmetric_and_only_what_convolutions_read(ranges):
         n.name for n in after.graph.node
     }
     assert "Pad" not in operators(after)
+    assert operators(after, "LeakyRelu", "MaxPool") == ["LeakyRelu", "MaxPool", "LeakyRelu"]
     assert all(t.data_type == TensorProto.FLOAT for t in after.graph.initializer if t.name == "b1")
     assert complaints(after) == []
 
