@@ -35,7 +35,7 @@ def detections(bench: Bench) -> Row:
         runs = {n: partial(s.run, None, logits(tails[n], passing, columns)) for n, s in sessions.items()}
         for name, taken in bench.interleave(runs, rounds=2 * bench.rounds).items():
             row.series.setdefault(name, []).append((passing, spread(taken).median * 1000))
-    row.notes.append("candidates of both classes everywhere; the NMS keeps at most 100 a picture")
+    row.notes.append("candidates of all classes on all levels; the NMS keeps at most 100 a picture")
     return row
 
 
@@ -56,7 +56,7 @@ def batch(bench: Bench) -> Row:
     row.series["-batched"] = [
         (counts[e.name], e.value.median) for e in row.entries if e.name.startswith("-batched")
     ]
-    row.notes.append(f"{bench.threads} threads in the session; milliseconds for each picture")
+    row.notes.append(f"threads in the session: {bench.threads}")
     return row
 
 
