@@ -3,7 +3,7 @@
 A pair of `QuantizeLinear` and `DequantizeLinear` rounds a value to one of 256 steps and gives it back as a
 float. A runtime that sees pairs on both sides of an operator runs it on bytes. Where the steps lie is
 *calibrated* on pictures. Some layers do not bear the rounding, above all the last ones, whose outputs span
-hundreds: a scan measures every layer, and the worst stay in float until the noise at the head is small.
+hundreds: these stay in float. A scan measures every layer; more stay until the noise at the head is small.
 
 The nodes are put in by `onnxruntime.quantization`. NVIDIA's own quantiser (modelopt) asks for older versions
 of onnx and onnxruntime than the rest of the course, so it cannot stand beside it.
@@ -85,7 +85,7 @@ def quantize(
     stay = found.floats if found else tuple(floats or ())
     report = _quantised_part(network, ranges, runtime, stay)
     if found:
-        report.insert(1, _in_words(found, limit))
+        report.insert(1, _in_words(found))
     joined = join_network(patched, network)
     return PatchResult(_ensured(joined, patched), changed=True, report=tuple(report))
 
@@ -159,10 +159,8 @@ def _quantised_part(
     return report
 
 
-def _in_words(found: Scan, limit: float) -> str:
+def _in_words(found: Scan) -> str:
     noise = f"noise at the head {found.curve[0]:.4f} with every layer in INT8"
-    if not found.floats:
-        return f"{noise}, within {limit:g}"
     worst = ", ".join(f"{name} (alone {found.noise[name]:.4f})" for name in found.floats)
     return f"{noise}, {found.curve[-1]:.4f} with these in FP32: {worst}"
 

@@ -61,6 +61,8 @@ class Switchboard:
 
     def __init__(self, network: onnx.ModelProto, ranges: Ranges, *, runtime: str, pictures: int = 2) -> None:
         self.layers, self.work = layer_nodes(network), _multiplications(network)
+        ends = {value.name for value in network.graph.output}
+        self.heads = {n.name for n in network.graph.node if n.op_type == "Conv" and n.output[0] in ends}
         quantised = insert_qdq(network, ranges, runtime=runtime)
         self._owners = _install_switches(network, quantised)
         self._session = _plain_session(quantised)
@@ -88,13 +90,16 @@ class Switchboard:
     def scan(self, limit: float) -> Scan:
         """Try each layer alone; then keep layers in float until all others together are within `limit`.
 
-        Noise adds up in squares, and a layer in float costs its multiplications: so the next one is always
-        that which takes away most noise for its work.
+        The head's convolutions come first, and stay in float in any case: they cost little, nothing averages
+        their noise away, and it is they who suffer when the real pictures go beyond the calibrated ranges.
+        Then, as noise adds up in squares and a layer in float costs its multiplications, the next one is
+        always that which takes away most noise for its work.
         """
         found = {name: self.noise([name]) for name in self.layers}
-        order = sorted(found, key=lambda name: -(found[name] ** 2) / self.work[name])
+        gain = {name: found[name] ** 2 / self.work[name] for name in found}
+        order = sorted(found, key=lambda name: (name not in self.heads, -gain[name]))
         curve = [self.noise(order)]
-        while curve[-1] > limit and len(curve) <= len(order):
+        while (curve[-1] > limit or len(curve) <= len(self.heads)) and len(curve) <= len(order):
             curve.append(self.noise(order[len(curve) :]))
         worst = sorted(found, key=lambda name: -found[name])
         return Scan({name: found[name] for name in worst}, tuple(curve), tuple(order[: len(curve) - 1]))

@@ -243,10 +243,10 @@ print("all at once is no worse than that, by a third at most:", bool(together < 
 # %% [markdown] id="07-keep"
 # ## Keep the worst in float
 #
-# So take layers back to float until the noise is small. Not simply the worst first: a layer in float costs its
-# multiplications, and the head's convolutions have few. The next one is always that which takes away most noise
-# for its work. How small is small? 12 ‰, the dashed line: from trying,
-# with AP on photographs as the judge.
+# So take layers back to float until the noise is small. The head's convolutions in any case: on pictures that go
+# beyond the calibrated ranges they suffer first. Of the others not simply the worst, because a layer in float costs
+# its multiplications: the next one is always that which takes away most noise for its work. How small is small?
+# 12 ‰, the dashed line; found by trying, with AP on photographs as the judge.
 
 # %% id="07-keep-curve"
 more = [*found.floats, *(name for name in found.noise if name not in found.floats)]

@@ -129,7 +129,7 @@ def test_the_scan_chooses_and_the_report_says_so(ranges):
         f"INT8 for onnxruntime: {3 - len(found.floats)} of 3 Conv, ranges from 2"
     )
     assert all(name in result.report[1] for name in found.floats)
-    assert "within 1" in quantize(net(), ranges, limit=1).report[1]
+    assert "in FP32: last (alone 0.0" in quantize(net(), ranges, limit=1).report[1]
 
 
 def test_the_limit_is_the_one_that_was_measured():

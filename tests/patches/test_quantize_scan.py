@@ -78,7 +78,8 @@ def test_a_coarser_layer_makes_more_noise(ranges):
 def test_the_scan_takes_most_noise_for_its_work_first(board):
     everything = board.scan(limit=0.0)
     gain = {name: noise**2 / board.work[name] for name, noise in everything.noise.items()}
-    assert list(everything.floats) == sorted(gain, key=lambda name: -gain[name])
+    assert everything.floats[0] == "last"  # the head, which would come last by its gain
+    assert list(everything.floats[1:]) == sorted(["first", "middle"], key=lambda name: -gain[name])
     assert list(everything.noise.values()) == sorted(everything.noise.values(), reverse=True)
     assert everything.curve[-1] == 0
     assert everything.curve[0] == board.noise(board.layers)
@@ -87,10 +88,14 @@ def test_the_scan_takes_most_noise_for_its_work_first(board):
 
 def test_the_scan_stops_at_the_limit(board):
     everything = board.scan(limit=0.0)
-    first = board.scan(limit=everything.curve[1])
-    assert first.floats == everything.floats[:1]
-    assert first.curve == everything.curve[:2]
-    assert board.scan(limit=1.0).floats == ()
+    second = board.scan(limit=everything.curve[2])
+    assert second.floats == everything.floats[:2]
+    assert second.curve == everything.curve[:3]
+
+
+def test_the_head_stays_in_float_whatever_the_limit(board):
+    assert board.heads == {"last"}
+    assert board.scan(limit=1.0).floats == ("last",)
 
 
 def test_work_is_counted_in_multiplications(board):
