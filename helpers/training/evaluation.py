@@ -93,13 +93,18 @@ class EvaluationReport:
         """The figures as lines of text, in per cent."""
         lines = [f"{'class':<12}{'AP50':>7}{'AP':>7}"]
         lines += [
-            f"{name:<12}{100 * self.ap50_per_class[name]:>7.1f}{100 * value:>7.1f}"
+            f"{name:<12}{_said(100 * self.ap50_per_class[name], 1):>7}{_said(100 * value, 1):>7}"
             for name, value in self.ap_per_class.items()
         ]
-        lines += [f"{'all':<12}{100 * self.ap50:>7.1f}{100 * self.ap:>7.1f}"]
-        sizes = f"small {self.ap_small:.3f}, medium {self.ap_medium:.3f}, large {self.ap_large:.3f}"
-        rates = f"precision {self.precision:.3f}, recall {self.recall:.3f}"
-        return "\n".join([*lines, f"AP75 {self.ap75:.3f}; {sizes}", rates])
+        lines += [f"{'all':<12}{_said(100 * self.ap50, 1):>7}{_said(100 * self.ap, 1):>7}"]
+        sizes = f"small {_said(self.ap_small)}, medium {_said(self.ap_medium)}, large {_said(self.ap_large)}"
+        rates = f"precision {_said(self.precision)}, recall {_said(self.recall)}"
+        return "\n".join([*lines, f"AP75 {_said(self.ap75)}; {sizes}", rates])
+
+
+def _said(value: float, digits: int = 3) -> str:
+    """A figure; a dash where there was nothing to find."""
+    return "-" if math.isnan(value) else f"{value:.{digits}f}"
 
 
 def evaluate(

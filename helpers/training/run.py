@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import TYPE_CHECKING
 
@@ -59,6 +60,21 @@ def has_bfloat16(device: torch.device) -> bool:
         able: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
         return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
     return True
+
+
+def _apart(state: Mapping[str, object], fingerprint: str) -> str:
+    """Which settings differ, of two fingerprints of the same layout.
+
+    >>> _apart({"config": '{"seed": 0} R(size=64)'}, '{"seed": 0} R(size=96)')
+    'size 64, not 96'
+    """
+    old, new = (
+        re.findall(r"(\w+)\"?[:=] ?([^,{}()\[]+)", str(t)) for t in (state.get("config"), fingerprint)
+    )
+    if [name for name, _ in old] != [name for name, _ in new]:
+        return "written by another version"
+    told = (f"{a[0]} {a[1]}, not {b[1]}" for a, b in zip(old, new, strict=True) if a != b)
+    return "; ".join(dict.fromkeys(told)) or "other batches"
 
 
 class Run:
@@ -212,7 +228,7 @@ class Run:
             self.files.history.unlink(missing_ok=True)
             return
         if state.get("config") != self.fingerprint:
-            found = f"{self.files.state} of another configuration, {state.get('config')}"
+            found = f"{self.files.state} of another configuration ({_apart(state, self.fingerprint)})"
             message = f"out: expected an empty folder or this run's state, got {found}; choose another folder"
             raise TrainingError(message)
         try:

@@ -26,8 +26,10 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--flaws", choices=("stop", "fix"), default="stop", help="what to do about wrong labels (stop)"
     )
     command.add_argument(
-        "--start", default="blood-cells", help="checkpoint by name or path, '' for nothing (blood-cells)"
-    )
+        "--start", default="blood-cells",
+        help="checkpoint by name or path, '' for nothing (blood-cells; everyday photographs do better with "
+        "yolov7-tiny, fetched once)",
+    )  # fmt: skip
     command.add_argument(
         "--variant", default="yolov7-tiny", help="what to build where nothing is started from (yolov7-tiny)"
     )
@@ -74,6 +76,12 @@ def _say(line: object) -> None:
     sys.stdout.flush()
 
 
+def _run_name(data: Path) -> str:
+    """The data's folder; `data.yaml` is what the file in all of them is called."""
+    data = data.resolve()
+    return data.parent.name if data.is_file() else data.name
+
+
 def _train(options: argparse.Namespace) -> int:
     """Open, check, train, evaluate; says how to go on."""
     from tqdm import tqdm
@@ -89,7 +97,7 @@ def _train(options: argparse.Namespace) -> int:
     dataset = dataset.fixed() if options.flaws == "fix" else dataset.require_clean()
     _say(dataset.counts())
     plan = Plan(
-        out=options.out or Path("build/train") / options.folder.resolve().stem, start=options.start,
+        out=options.out or Path("build/train") / _run_name(options.folder), start=options.start,
         variant=options.variant, width=options.width, epochs=options.epochs, steps=options.steps,
         batch=options.batch, accumulate=options.accumulate, size=options.size, window=options.window,
         peak=options.peak, anchors=options.anchors, any_way_up=options.any_way_up, seed=options.seed,

@@ -40,6 +40,11 @@ def test_nothing_to_find() -> None:
     assert math.isnan(report.ap)
     assert (report.precision, report.objects) == (0.0, 0)
     assert math.isnan(report.recall)
+    assert "nan" not in report.to_table()
+    assert report.to_table().splitlines()[-2:] == [
+        "AP75 -; small -, medium -, large -",
+        "precision 0.000, recall -",
+    ]
 
 
 def test_perfect() -> None:

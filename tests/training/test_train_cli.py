@@ -10,6 +10,7 @@ from helpers.__main__ import main
 from helpers.training.datasets import write_dataset
 from helpers.training.samples import CELL_NAMES
 from helpers.training.smears import draw_smear
+from helpers.training.train_cli import _run_name
 
 pytest.importorskip("faster_coco_eval")
 
@@ -32,6 +33,20 @@ def test_trains_and_says_how_to_go_on(data: Path, tmp_path: Path, capsys: pytest
     assert "anchors: best possible recall" in "\n".join(said)
     assert said[-1].startswith(f"python -m helpers convert {out}")
     assert Path(said[-1].split()[4]).is_file()
+
+
+def test_another_plan_in_the_same_folder_is_told_apart(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["train", str(data), "--out", str(tmp_path / "run"), *SHORT]
+    assert main([*command, "--stop-at", "1"]) == 0
+    assert main([*command, "--peak", "0.1"]) == 1
+    assert "another configuration (peak 0.002, not 0.1)" in capsys.readouterr().err
+
+
+def test_a_run_is_called_like_the_folder_of_its_data(data: Path) -> None:
+    assert _run_name(data) == _run_name(data / "data.yaml") == "d"
+    assert _run_name(data.with_name("cells.v2")) == "cells.v2"
 
 
 def test_flaws_stop_or_are_fixed(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
