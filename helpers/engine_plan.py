@@ -60,6 +60,7 @@ class Plan:
         dynamic: Whether the batch is open.
         half: Whether the graph computes in FP16, which is decided in the graph alone.
         header: What Ultralytics reads.
+        int8: Whether the graph has Q/DQ nodes.
     """
 
     onnx_path: Path
@@ -69,6 +70,7 @@ class Plan:
     dynamic: bool
     half: bool
     header: dict[str, Any]
+    int8: bool = False
 
     @staticmethod
     def of(
@@ -102,7 +104,8 @@ class Plan:
             "dynamic": first is None,
         }  # without nms Ultralytics captures a CUDA graph
         fewest, usual, most = shapes
-        return Plan(onnx_path, engine_path, name, (fewest, usual, most), first is None, half, header)
+        int8 = any(node.op_type == "QuantizeLinear" for node in model.graph.node)
+        return Plan(onnx_path, engine_path, name, (fewest, usual, most), first is None, half, header, int8)
 
     def check(self, shapes: dict[str, Shape], precisions: dict[str, int], version: str) -> None:
         """Hold the engine to what the graph promised.
@@ -131,11 +134,14 @@ class Plan:
     def lines(self) -> list[str]:
         """The plan, a fact a line."""
         batches = [shape[0] for shape in self.shapes]
+        precision = "FP16 up to the head, FP32 after it" if self.half else "FP32"
+        if self.int8:
+            precision = f"INT8 between the Q/DQ nodes, elsewhere {precision}"
         return [
             f"{self.onnx_path.name} -> {self.engine_path.name}",
             f"input {self.input_name}: {list(self.shapes[1])}"
             + (f", batch {batches[0]} to {batches[2]}" if self.dynamic else ""),
-            f"precision: {'FP16 up to the head, FP32 after it' if self.half else 'FP32'}, from the graph",
+            f"precision: {precision}, from the graph",
             f"header: {len(self.header['names'])} class names, args {self.header['args']}",
             *([MASKED] if str(self.header.get("filter", "")).startswith("mask") else ()),
         ]

@@ -36,6 +36,15 @@ def test_shapes_that_change_are_told(tmp_path, note, told):
     assert any("shapes change with the picture" in line for line in plan_of(path).lines()) is told
 
 
+def test_int8_is_told_from_its_nodes(tmp_path):
+    path = write_graph(tmp_path / "a.onnx")
+    assert plan_of(path).lines()[2] == "precision: FP32, from the graph"
+    model = onnx.load(path)
+    model.graph.node.add(op_type="QuantizeLinear")
+    plan = Plan.of(model, path, path.with_name("a.engine"))
+    assert plan.lines()[2] == "precision: INT8 between the Q/DQ nodes, elsewhere FP32, from the graph"
+
+
 def test_open_batch(tmp_path):
     plan = plan_of(write_graph(tmp_path / "a.onnx", batch="batch", half=True), batch=(1, 4, 16))
     assert [shape[0] for shape in plan.shapes] == [1, 4, 16]
