@@ -58,6 +58,11 @@ def convert(
         raise FileNotFoundError(
             f"checkpoint: expected a file, got {checkpoint} (none there). Fix: check the path"
         )
+    if recipe.pictures is not None and not (recipe.int8 and recipe.pictures.is_dir()):
+        got = f"{recipe.pictures} (no folder there)" if recipe.int8 else "pictures without int8"
+        raise ValueError(
+            f"pictures: expected a folder that INT8 is calibrated on, got {got}; fix: name it beside --int8"
+        )
 
     for path, source, call, make in _steps(checkpoint, files, recipe, names):
         if not force and manifest.state(path, call=call, sources=[source]) == "current":

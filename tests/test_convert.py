@@ -234,6 +234,15 @@ def test_int8_is_one_more_file_and_stale_with_its_pictures(copied):
         convert(checkpoint, files.folder.parent, recipe=own)
 
 
+@pytest.mark.parametrize(("int8", "got"), [(True, "no folder there"), (False, "without int8")])
+def test_pictures_that_cannot_be_used_are_refused_before_any_work(copied, tmp_path, int8, got):
+    checkpoint, _ = copied
+    recipe = Recipe((32, 48), int8=int8, pictures=tmp_path / "nowhere")
+    with pytest.raises(ValueError, match=f"pictures: expected a folder.*{got}"):
+        convert(checkpoint, tmp_path / "fresh", recipe=recipe)
+    assert not (tmp_path / "fresh").exists()
+
+
 def test_any_batch_is_one_more_file(copied):
     checkpoint, files = copied
     recipe = Recipe((32, 48), score_threshold=0.05, batched=True)
