@@ -65,7 +65,9 @@ def _evaluate_folder(options: argparse.Namespace, model: str) -> None:
     from helpers.training.evaluation import evaluate
     from helpers.training.mistakes import count_mistakes
 
-    dataset = open_dataset(options.data)
+    dataset = open_dataset(options.data, held_out=False)
+    if options.split not in dataset.splits:  # the pictures that training without such a split held out
+        dataset = open_dataset(options.data)
     if dataset.flaws:
         _say(f"{len(dataset.flaws)} flaws left out; python -m helpers check-data {options.data} lists them")
     dataset = dataset.fixed()

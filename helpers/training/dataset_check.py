@@ -37,7 +37,7 @@ _TURNED = range(5, 9)  # EXIF orientations that swap width and height
 _END = {"JPEG": b"\xff\xd9", "MPO": b"\xff\xd9", "PNG": b"IEND"}
 _BROKEN = (
     OSError, SyntaxError, ValueError, TypeError, ArithmeticError, LookupError, EOFError, struct.error,
-    Image.DecompressionBombError,
+    Image.DecompressionBombError, ImportError,  # ultralytics replaces Image.open: it wants a package for HEIF
 )  # fmt: skip
 
 

@@ -80,7 +80,7 @@ class Dataset:
             DatasetError: no picture is left to train on, or none to validate on.
         """
         splits = self._fixed if self.flaws else self.splits
-        empty = [split for split in ("train", "val") if not splits.get(split)]
+        empty = [split for split in ("train", "val") if split in self.splits and not splits.get(split)]
         if empty:
             raise DatasetError(
                 f"data set {self.folder}: expected pictures in train and val, none is left in {empty[0]}; "
@@ -125,6 +125,7 @@ def open_dataset(
     names: Sequence[str] | None = None,
     decode: bool = False,
     progress: Progress = iter,
+    held_out: bool = True,
 ) -> Dataset:
     """Open and check a folder of labelled pictures; nothing is changed in it.
 
@@ -134,10 +135,11 @@ def open_dataset(
         names: class names in the order of the ids, instead of the folder's own.
         decode: decode every picture to be sure that it is whole; otherwise header and end are looked at.
         progress: wraps the list of pictures; `tqdm` is one.
+        held_out: where the folder lacks `train` or `val`, make both: a fifth of the pictures is held out, the
+            same ones every time. Otherwise the splits stay as the folder has them, for evaluation.
 
     Returns:
-        The data set with `train` and `val`; where the folder has no such split, a fifth of the pictures is
-        held out, the same ones every time.
+        The data set.
 
     Raises:
         DatasetError: the folder has no known form, or a file that describes it cannot be read.
@@ -156,7 +158,8 @@ def open_dataset(
     root, typed = (whole.parent, typed.parent) if is_file(whole) else (whole, typed)
     if not any(listing.splits.values()):
         raise DatasetError(f"{typed}: expected pictures, found none ({found} form); {listing.flaws[:3]}")
-    hold_out(listing)
+    if held_out:
+        hold_out(listing)
     written, fixed, flaws = check(listing, decode=decode, progress=progress)
     flaws = tuple(_as_typed(flaw, root, typed) for flaw in flaws)
     return Dataset(found, listing.names, written, flaws, tuple(listing.notes), typed, (), fixed)

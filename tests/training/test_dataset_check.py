@@ -102,6 +102,16 @@ def test_no_pictures(tmp_path, raw):
     assert not flaws[0].message.startswith(str(tmp_path))
 
 
+def test_pillow_as_ultralytics_leaves_it(tmp_path, monkeypatch):
+    def opened(path):
+        raise ModuleNotFoundError("No module named 'pi_heif'")
+
+    (tmp_path / "a.jpg").write_bytes(b"no picture")
+    monkeypatch.setattr("PIL.Image.open", opened)
+    with pytest.raises(ImageError, match=r"a\.jpg"):
+        picture_size(tmp_path / "a.jpg")
+
+
 def test_a_picture_that_would_fill_the_memory(tmp_path):
     path = tmp_path / "bomb.png"
     path.write_bytes(png_of(60_000, 60_000))

@@ -10,7 +10,7 @@ import pytest
 from labelled_folders import coco, picture, told, voc, voc_xml, write, yolo
 
 from helpers.training import datasets
-from helpers.training.datasets import CELL_NAMES, DatasetError, open_dataset
+from helpers.training.datasets import CELL_NAMES, DatasetError, Sample, open_dataset, write_dataset
 
 ROW = "0 .5 .5 .5 .5\n"
 
@@ -61,6 +61,16 @@ def test_nothing_left(tmp_path, split):
     picture_path.write_bytes(b"")
     with pytest.raises(DatasetError, match=f"none is left in {split}; .*'unreadable-picture': 1"):
         open_dataset(root).fixed()
+
+
+@pytest.mark.parametrize("form", ["coco", "voc"])
+def test_splits_stay_for_evaluation(tmp_path, form):
+    image = np.full((40, 60, 3), 90, np.uint8)
+    samples = [Sample.of(image + np.uint8(shade), [[5, 6, 30, 34]], [0]) for shade in range(3)]
+    root = write_dataset({"val": samples}, tmp_path / "cells", form, names=["cell"])
+    fixed = open_dataset(root, held_out=False).fixed()
+    assert {name: len(found) for name, found in fixed.splits.items()} == {"val": 3}
+    assert sorted(open_dataset(root).fixed().splits) == ["train", "val"]
 
 
 def test_counts(tmp_path):
