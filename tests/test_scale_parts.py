@@ -1,5 +1,6 @@
 """Results that are their own list of what is done: whole files, one row a picture, one job a folder."""
 
+import json
 import os
 from pathlib import Path
 
@@ -104,6 +105,15 @@ def test_another_job_is_refused_and_nothing_is_lost(filled, change, said):
     assert len(filled.table()) == 3
     with filled.opened(JOB):
         pass
+
+
+def test_a_job_that_said_less_is_another_job(filled):
+    path = filled.folder / "_job.json"
+    known = json.loads(path.read_text("utf-8"))
+    del known["score_threshold"]
+    path.write_text(json.dumps(known), "utf-8")
+    with pytest.raises(ScaleError, match=r"\(score_threshold None, not "), filled.opened(JOB):
+        pytest.fail("opened")
 
 
 def test_a_folder_with_results_of_unknown_origin_is_refused(filled):

@@ -261,6 +261,22 @@ def other(inputs, output):
         net ({inputs}) => ({output} output) {{ output = Relu(x) }}""")
 
 
+@pytest.mark.parametrize(("node", "finished"), [("NonMaxSuppression", True), ("Conv", False)])
+def test_rows_are_finished_where_an_nms_made_them(node, finished):
+    model = detector(args="{}")
+    inputs = ["corners", "scores"] if finished else ["plane", "kernel"]
+    shapes = {"corners": [1, 1, 4], "scores": [1, 1, 1], "plane": [1, 1, 1, 1], "kernel": [1, 1, 1, 1]}
+    for name in inputs:
+        zeros = np.zeros(shapes[name], np.float32)
+        model.graph.initializer.append(onnx.numpy_helper.from_array(zeros, name))
+    model.graph.node.append(onnx.helper.make_node(node, inputs, ["side"]))
+    if finished:
+        assert add_box_mapping(model).changed
+    else:
+        with pytest.raises(PatchError, match="finished rows"):
+            add_box_mapping(model)
+
+
 @pytest.mark.parametrize(
     ("patch", "model", "message"),
     [
