@@ -48,6 +48,8 @@ class BatchRecipe:
         upright: the pictures have an up: they are mirrored left and right, and never turned.
         drawn_pool: how many different drawn pictures there are.
         seed: of everything random.
+        source: what the pictures are and what the run starts from, in words; a run is not gone on from with
+            another one.
     """
 
     batch: int = 8
@@ -62,6 +64,7 @@ class BatchRecipe:
     upright: bool = False
     drawn_pool: int = 300
     seed: int = 0
+    source: str = ""
 
 
 def window(sample: Sample, size: int, rng: np.random.Generator, min_kept: float = 0.25) -> Sample:

@@ -6,9 +6,10 @@ trains, and measures the result on the validation pictures.
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import cv2
@@ -150,7 +151,7 @@ def train_folder(
     check_size((plan.size, plan.size), max(start.network.strides))
     sizes = object_sizes(pictures, plan.size)
     steps = plan.count_steps(len(pictures))
-    recipe = _recipe(plan, steps, sizes)
+    recipe = replace(_recipe(plan, steps, sizes), source=_source(dataset, plan))
     chosen = f"{steps} steps of {plan.batch * plan.accumulate} pictures, windows of {recipe.size} pixels"
     for line in (*start.report, *_settle_anchors(start, sizes, plan), chosen):
         if say is not None:
@@ -162,6 +163,14 @@ def train_folder(
     if result.interrupted:
         return Trained(result, None, result.weights, "interrupted")
     return _measure(result, validation, dataset.names, plan.size)
+
+
+def _source(dataset: Dataset, plan: Plan) -> str:
+    """Labels to learn from, as a hash, and the start."""
+    digest = hashlib.sha256(repr(dataset.names).encode())
+    for each in dataset.splits["train"]:
+        digest.update(each.path.name.encode() + each.boxes_xyxy.tobytes() + each.class_ids.tobytes())
+    return f"labels {digest.hexdigest()[:8]} from {plan.start or 'nothing'}"
 
 
 def _recipe(plan: Plan, steps: int, sizes_wh: np.ndarray) -> BatchRecipe:

@@ -44,6 +44,18 @@ def test_another_plan_in_the_same_folder_is_told_apart(
     assert "another configuration (peak 0.002, not 0.1)" in capsys.readouterr().err
 
 
+def test_other_labels_or_another_start_do_not_go_on_with_a_run(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["train", str(data), "--out", str(tmp_path / "run"), *SHORT]
+    assert main([*command, "--stop-at", "1"]) == 0
+    assert main([*command, "--start", "blood-cells"]) == 1
+    label = next((data / "labels" / "train").rglob("*.txt"))
+    label.write_text(label.read_text() + "0 0.5 0.5 0.4 0.3\n")
+    assert main(command) == 1
+    assert "another configuration (source" in capsys.readouterr().err
+
+
 def test_a_run_is_called_like_the_folder_of_its_data(data: Path) -> None:
     assert _run_name(data) == _run_name(data / "data.yaml") == "d"
     assert _run_name(data.with_name("cells.v2")) == "cells.v2"
