@@ -6,6 +6,7 @@ NVIDIA driver answers, else the CPU set), and hands over to `python -m helpers c
     python bootstrap.py run [--model yolov7-tiny]   execute the lessons in order
     python bootstrap.py test                        unit tests, doctests, notebooks under nbval
     python bootstrap.py test-gpu                    engines, on an NVIDIA GPU; report in build/gpu
+    python bootstrap.py test-browser [NN]           a reader's path in Chromium; pictures in build/browser
     python bootstrap.py lab                         JupyterLab at lesson 00
     python bootstrap.py refresh                     execute the lessons again and show what changed
     python bootstrap.py benchmark [--list]          time our path and its peers side by side
@@ -38,6 +39,7 @@ OVERRIDES = "opencv-python; python_version < '3'\n"
 # torch brings these itself, and which ones depends on its build; so they are not in the lock.
 FROM_TORCH = re.compile(r"(cuda-|nvidia-(?!ml-py)|triton)")
 EXTRAS = ("course", "ultralytics", "scale", "dev")
+COURSE_COMMANDS = ("run", "test", "test-gpu", "test-browser", "lab", "execute", "sync", "check", "restamp")
 
 
 class SetupError(RuntimeError):
@@ -48,7 +50,7 @@ def main(arguments: list[str]) -> int:
     """Carry out one command; returns the exit code."""
     command, rest = (arguments or ["help"])[0], arguments[1:]
     try:
-        if command in ("run", "test", "test-gpu", "lab", "execute", "sync", "check", "restamp"):
+        if command in COURSE_COMMANDS:
             return call([str(ensure_environment()), "-m", "helpers", "course", command, *rest])
         if command == "benchmark":
             return call([str(ensure_environment()), "-m", "helpers", command, *rest])

@@ -140,6 +140,7 @@ def test_every_make_target_reaches_the_script(repository):
         "run": "run --model x",
         "test": "test",
         "test-gpu": "test-gpu",
+        "test-browser": "test-browser",
         "lab": "lab",
         "refresh": "refresh",
         "benchmark": "benchmark --list",

@@ -1,4 +1,4 @@
-"""`python -m helpers course …`: run, test, test-gpu, lab, execute, sync, check, restamp."""
+"""`python -m helpers course …`: run, test, test-gpu, test-browser, lab, execute, sync, check, restamp."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ def add_parser(subparsers: Subparsers) -> None:
     run.add_argument("--model", help="blood-cells, an official name, or a checkpoint's path")
     command("test", "unit tests, doctests, and the notebooks under strict nbval", _test)
     command("test-gpu", "engines on this machine's NVIDIA GPU; a report in build/gpu", _test_gpu)
+    browser = command("test-browser", "a reader's path in Chromium; pictures in build/browser", _test_browser)
     lab = command("lab", "open JupyterLab at lesson 00", _lab)
     lab.add_argument("options", nargs="*", help="passed on to JupyterLab; put -- in front")
     execute = command(
@@ -42,7 +43,7 @@ def add_parser(subparsers: Subparsers) -> None:
     check = command("check", "the rules that committed notebooks keep", _check)
     command("restamp", "write the repository's address into badges and clone lines", _restamp)
     command("picture", "draw the README's picture, docs/result.jpg, with the bundled model", _picture)
-    for parser in (run, execute, sync, check):
+    for parser in (run, execute, sync, check, browser):
         parser.add_argument("lessons", nargs="*", metavar="NN", help="lessons by number; all without")
 
 
@@ -113,6 +114,22 @@ def _test_gpu(_options: argparse.Namespace) -> int:
     environment |= {"YOLO_AUTOINSTALL": "False"}
     code = subprocess.run(command, cwd=repository(), env=environment, check=False).returncode
     say("reports: build/gpu/latency.txt, latency.json, seen.txt, inspector-*.json")
+    return code
+
+
+def _test_browser(options: argparse.Namespace) -> int:
+    """The tests with the marker `browser`; 1 where there is no browser, because then nothing was tested."""
+    from helpers.course.browser import BrowserError, find_browser
+
+    try:
+        find_browser()
+    except BrowserError as error:
+        sys.stderr.write(f"not run: make test-browser: {error}\n")
+        return 1
+    where = [f"tests/browser/test_browser_{number}.py" for number in options.lessons] or ["tests/browser"]
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "browser", *where]
+    code = subprocess.run(command, cwd=repository(), check=False).returncode
+    say("pictures: build/browser")
     return code
 
 
