@@ -567,5 +567,5 @@ _ = exercises.check("06", 3, to_picture)
 # %% [markdown] id="06-next"
 # [Solutions](solutions/06_detect.ipynb)
 #
-# Next: 07 · Quantize, which comes later. Until then, `python -m helpers convert best.pt` does all of this
+# Next: [07 · Quantize](07_quantize.ipynb). In a hurry? `python -m helpers convert best.pt` does all of this
 # for a checkpoint of yours.
