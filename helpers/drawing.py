@@ -26,6 +26,7 @@ from helpers.labels import (
     make_chip,
     place_chip,
 )
+from helpers.wording import wording
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -111,7 +112,7 @@ def grid(
     (22, 42, 3)
     """
     cells = [
-        _captioned(_scaled(picture, cell_width), caption or "", reserve=bool(captions))
+        _captioned(_scaled(picture, cell_width), wording(caption or "", label=True), reserve=bool(captions))
         for picture, caption in zip_longest(images_bgr, captions)
     ]
     if not cells or columns < 1:
@@ -169,10 +170,12 @@ def show(
     from IPython.display import display
 
     height, picture_width = check_image(image_bgr).shape[:2]
+    caption = wording(caption, label=True)
     text = f"<picture {picture_width}x{height}{': ' + caption if caption else ''}>"
     scaled = _captioned(_scaled(image_bgr, width or picture_width), caption)
     bundle = {"image/jpeg": encode_jpeg(scaled, quality=quality), "text/plain": text}
-    described = {"image/jpeg": {"alt": alt or caption or f"picture of {picture_width}x{height} pixels"}}
+    said = wording(alt) or caption or f"picture of {picture_width}x{height} pixels"
+    described = {"image/jpeg": {"alt": said}}
     display(bundle, raw=True, metadata=described)  # type: ignore[no-untyped-call]
 
 
@@ -198,7 +201,7 @@ def _captioned(image_bgr: NDArray[np.uint8], caption: str, *, reserve: bool = Fa
     if not caption and not reserve:
         return image_bgr
     strip = Image.new("RGB", (image_bgr.shape[1], 26), (255, 255, 255))
-    ImageDraw.Draw(strip).text((2, 3), caption, (40, 40, 40), load_font(15))
+    ImageDraw.Draw(strip).text((2, 3), caption, (40, 40, 40), load_font(15, caption))
     return np.concatenate((_to_bgr(strip), image_bgr))
 
 

@@ -1,7 +1,8 @@
 """Labels of boxes: colours of the classes, chips with a name on them, and where they go on a picture.
 
 A class has the same colour everywhere, from the palette of Okabe and Ito (2008), which people with any form
-of colour blindness can tell apart. Letters are Pillow's own bundled font.
+of colour blindness can tell apart. Letters are Pillow's own bundled font, or for names in Chinese characters
+the one in `helpers/fonts`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 from PIL import Image, ImageDraw, ImageFont
 
 from helpers.detections import class_name
+from helpers.wording import FONT, is_wide
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,14 +47,21 @@ def font_size(width: int, height: int) -> int:
     return max(11, round(math.sqrt(width * height) / 40))
 
 
-@lru_cache(maxsize=16)
-def load_font(size: int) -> ImageFont.FreeTypeFont:
-    """Pillow's bundled font, `size` pixels high.
+def load_font(size: int, text: str = "") -> ImageFont.FreeTypeFont:
+    """A font for this text, `size` pixels high: Pillow's own, or one with Chinese characters.
+
+    >>> load_font(14).getname()[0], load_font(14, "红细胞").getname()[0]
+    ('Aileron', 'Noto Sans CJK SC')
 
     Raises:
         ImportError: this Pillow was built without FreeType.
     """
-    font = ImageFont.load_default(size)
+    return _font(size, is_wide(text))
+
+
+@lru_cache(maxsize=16)
+def _font(size: int, wide: bool) -> ImageFont.FreeTypeFont:
+    font = ImageFont.truetype(FONT, size) if wide else ImageFont.load_default(size)
     if not isinstance(font, ImageFont.FreeTypeFont):
         raise ImportError("Pillow lacks FreeType, so it has no scalable font; install Pillow's own wheel")  # noqa: TRY004
     return font
@@ -64,7 +73,7 @@ def make_chip(text: str, fill: tuple[int, int, int], size: int) -> Image.Image:
     >>> make_chip("WBC", colour(1), 14).getpixel((0, 0))
     (230, 159, 0)
     """
-    font = load_font(size)
+    font = load_font(size, text)
     pad = max(3, size // 3)
     chip = Image.new("RGB", (round(font.getlength(text)) + 2 * pad, sum(font.getmetrics()) + 1), fill)
     bright = 0.299 * fill[0] + 0.587 * fill[1] + 0.114 * fill[2] > 140

@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from html import escape
 
+from helpers.wording import columns, wording
+
 __all__ = ["Table"]
 
 
@@ -38,13 +40,18 @@ class Table:
 
     def __str__(self) -> str:
         """Aligned text."""
-        lines = [self.header, *self.rows]
-        widths = [max(len(str(line[column])) for line in lines) for column in range(len(self.header))]
-        columns = list(zip(widths, self._numeric(), strict=True))
-        texts = [[_set(cell, *column) for cell, column in zip(row, columns, strict=True)] for row in lines]
+        lines = self._said()
+        widths = [max(columns(line[place]) for line in lines) for place in range(len(self.header))]
+        places = list(zip(widths, self._numeric(), strict=True))
+        texts = [[_set(cell, *place) for cell, place in zip(row, places, strict=True)] for row in lines]
         return "\n".join("  ".join(text).rstrip() for text in texts)
 
     __repr__ = __str__
+
+    def _said(self) -> list[list[str]]:
+        """Header and rows as they are shown."""
+        header = [wording(text, label=True) for text in self.header]
+        return [header, *([wording(str(cell)) for cell in row] for row in self.rows)]
 
     def _numeric(self) -> list[bool]:
         """For each column, whether its cells are numbers, as numbers or as text (`+0.32%`), or empty."""
@@ -55,13 +62,15 @@ class Table:
         """An HTML table."""
         styles = ["" if number else LEFT for number in self._numeric()]
 
-        def line(tag: str, cells: tuple[object, ...]) -> str:
+        def line(tag: str, cells: list[str]) -> str:
             texts = zip(cells, styles, strict=True)
-            return "".join(f"<{tag}{style}>{escape(str(cell))}</{tag}>" for cell, style in texts)
+            return "".join(f"<{tag}{style}>{escape(cell)}</{tag}>" for cell, style in texts)
 
-        rows = [line("th", self.header), *(line("td", row) for row in self.rows)]
+        header, *body = self._said()
+        rows = [line("th", header), *(line("td", row) for row in body)]
         return "<table>" + "".join(f"<tr>{row}</tr>" for row in rows) + "</table>"
 
 
-def _set(cell: object, width: int, right: bool) -> str:
-    return str(cell).rjust(width) if right else str(cell).ljust(width)
+def _set(cell: str, width: int, right: bool) -> str:
+    padding = " " * (width - columns(cell))
+    return padding + cell if right else cell + padding

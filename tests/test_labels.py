@@ -91,4 +91,4 @@ def test_overlap(a, b, pixels):
 def test_no_scalable_font(monkeypatch):
     monkeypatch.setattr(labels.ImageFont, "load_default", lambda size: object())
     with pytest.raises(ImportError, match="Pillow lacks FreeType"):
-        load_font.__wrapped__(14)
+        labels._font.__wrapped__(14, False)

@@ -91,6 +91,9 @@ def render(chart: Figure) -> NDArray[np.uint8]:
     import numpy as np
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+    from helpers.course.language import translate_figure
+
+    translate_figure(chart)
     canvas: Any = FigureCanvasAgg(chart)
     canvas.draw()
     rgba = np.asarray(canvas.buffer_rgba())

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from helpers.course.language import LANGUAGES
 from helpers.course.place import relative, repository, say
 
 if TYPE_CHECKING:
@@ -43,7 +44,11 @@ def add_parser(subparsers: Subparsers) -> None:
     check = command("check", "the rules that committed notebooks keep", _check)
     command("restamp", "write the repository's address into badges and clone lines", _restamp)
     command("picture", "draw the README's picture, docs/result.jpg, with the bundled model", _picture)
-    for parser in (run, execute, sync, check, browser):
+    translate = command("translate", "compare the Chinese text with the English, and stamp it", _translate)
+    translate.add_argument("--accept", action="store_true", help="stamp unedited passages, too")
+    for parser in (run, execute, sync):
+        parser.add_argument("--language", default="en", choices=LANGUAGES, help="edition; English without")
+    for parser in (run, execute, sync, check, browser, translate):
         parser.add_argument("lessons", nargs="*", metavar="NN", help="lessons by number; all without")
 
 
@@ -61,7 +66,8 @@ def main(options: argparse.Namespace) -> int:
 def _run(options: argparse.Namespace) -> int:
     from helpers.course import runner, twins
 
-    results, folder = runner.run(twins.lessons(options.lessons, solutions=False), options.model)
+    wanted = twins.lessons(options.lessons, solutions=False, language=options.language)
+    results, folder = runner.run(wanted, options.model)
     say(f"\n{runner.summary(results)}\n{runner.where(folder)}")
     return 0
 
@@ -158,22 +164,23 @@ def _lab(options: argparse.Namespace) -> int:
 def _execute(options: argparse.Namespace) -> int:
     from helpers.course import runner, twins
 
-    results = runner.execute(twins.lessons(options.lessons))
+    results = runner.execute(twins.lessons(options.lessons, language=options.language))
     say(f"\n{runner.summary(results)}")
     return _check(options)
 
 
 def _sync(options: argparse.Namespace) -> int:
-    from helpers.course import twins
+    from helpers.course import editions, twins
     from helpers.course.rules import all_notebooks
 
     if options.from_notebook:
         wanted = tuple(options.lessons) or ("",)
         changed: Sequence[Path] = [
-            twins.pull(path) for path in all_notebooks() if path.name.startswith(wanted)
-        ]
+            twins.pull(path) for path in all_notebooks()
+            if path.name.startswith(wanted) and editions.language_of(path) == options.language
+        ]  # fmt: skip
     else:
-        changed = twins.lessons(options.lessons)
+        changed = twins.lessons(options.lessons, language=options.language)
         for twin in changed:
             twins.push(twin)
     say("\n".join(relative(path) for path in changed) or "no lessons yet")
@@ -188,6 +195,22 @@ def _check(options: argparse.Namespace) -> int:
     broken = [f"{relative(path)}: {line}" for path in paths for line in broken_rules(path)]
     say("\n".join(broken) or f"{len(paths)} notebooks keep every rule")
     return 1 if broken else 0
+
+
+def _translate(options: argparse.Namespace) -> int:
+    """For each lesson in another language: what it shares with the English and lacks; then its stamps."""
+    from helpers.course import editions, twins
+
+    lacking = 0
+    for english in twins.lessons(options.lessons):
+        notebook = twins.read_notebook(twins.notebook_of(english))
+        for language in LANGUAGES:
+            if language != "en":
+                text = editions.text_of(english, language)
+                lines = editions.compare(text, notebook, accept=options.accept)
+                lacking += len(lines)
+                say("\n".join([f"{relative(text)}: {len(lines) or 'nothing'} to look at", *lines]))
+    return 1 if lacking else 0
 
 
 def _restamp(_options: argparse.Namespace) -> int:

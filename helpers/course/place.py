@@ -6,6 +6,8 @@ import os
 import sys
 from pathlib import Path
 
+from helpers.wording import wording
+
 __all__ = ["is_checked", "is_headless", "relative", "repository", "say", "settle"]
 
 
@@ -30,8 +32,11 @@ def settle() -> None:
     """Make this process what `is_checked` and `is_headless` say; every lesson's first call does it.
 
     Sets environment variables that other libraries read: no GPU and no download under a check, and never an
-    installation by Ultralytics.
+    installation by Ultralytics. Labels speak the lesson's language from here on.
     """
+    from helpers.course.language import settle_language
+
+    settle_language()
     os.environ.setdefault("YOLO_AUTOINSTALL", "False")
     if is_headless():
         os.environ["YOLOV7_HEADLESS"] = "1"
@@ -56,10 +61,10 @@ def relative(path: str | Path) -> str:
 
 
 def say(text: str = "") -> None:
-    """Write one line for the reader.
+    """Write one line for the reader, in the lesson's language where that has words for it.
 
     >>> say("one line")
     one line
     """
-    sys.stdout.write(text + "\n")
+    sys.stdout.write(wording(text) + "\n")
     sys.stdout.flush()

@@ -9,9 +9,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from helpers.course import editions
 from helpers.course.colab import colab_cell, repository_address
+from helpers.course.language import catalog
 from helpers.course.place import repository
 from helpers.course.twins import KERNEL, read_notebook, render, twin_of
+from helpers.course.verified import TAG, is_verified
 
 __all__ = ["MAX_IGNORED", "all_notebooks", "broken_rules", "ignored_cells", "rules"]
 
@@ -19,7 +22,9 @@ MAX_BYTES = 300_000
 MAX_LINES = 25
 MEDIAN_LINES = 9
 IGNORE = "nbval-ignore-output"
-MAX_IGNORED = 12  # in the whole course; raise it in the same commit as the cell that needs it, with a reason
+MAX_IGNORED = (
+    12  # in each edition of the course; raise it in the same commit as the cell that needs it, with a reason
+)
 _ABSOLUTE = re.compile(
     r"(?:^|[\s\"'(=`])(?:/(?:work|home|root|tmp|Users|content|mnt|usr|opt)/[\w.-]+|[A-Z]:\\\\?\w)"
 )
@@ -41,7 +46,7 @@ def rules() -> tuple[Callable[[Path, Any], Iterator[str]], ...]:
     """All rules, in the order in which they are reported."""
     return (
         _executed, _plain_python, _small, _clean_metadata, _clean_outputs,
-        _in_sync, _complete, _links, _solved,
+        _in_sync, _complete, _verified, _links, _solved,
     )  # fmt: skip
 
 
@@ -50,7 +55,7 @@ def _code(notebook: Any) -> list[Any]:
 
 
 def _is_lesson(path: Path) -> bool:
-    return path.parent.name == "notebooks"
+    return path.parent.name != "solutions"
 
 
 def _executed(_path: Path, notebook: Any) -> Iterator[str]:
@@ -131,26 +136,62 @@ def _clean_outputs(_path: Path, notebook: Any) -> Iterator[str]:
 
 def _in_sync(path: Path, notebook: Any) -> Iterator[str]:
     twin = twin_of(path)
-    if not twin.is_file():
+    if editions.language_of(path) != "en":
+        yield from _same_as_english(path, notebook)
+    elif not twin.is_file():
         yield f"text twin: {twin.name} is missing; run course sync --from-notebook"
     elif twin.read_text(encoding="utf-8") != render(notebook):
         yield "text twin: differs from the notebook; run course sync"
+
+
+def _same_as_english(path: Path, notebook: Any) -> Iterator[str]:
+    """Code as in English, and prose as in its text, which is stamped with the English that it says."""
+    if not editions.english_of(path).is_file():
+        yield f"edition: {editions.english_of(path).name} is not there in English"
+        return
+    english, passages = read_notebook(editions.english_of(path)), editions.read_text(twin_of(path))
+    yield from editions.stale(passages, english)
+    wanted, found = (
+        [
+            (cell.id, cell.cell_type, cell.source)
+            for cell in book.cells
+            if TAG not in cell.metadata.get("tags", [])
+        ]
+        for book in (editions.build(english, passages), notebook)
+    )
+    if wanted != found:
+        cells = sorted({cell_id for cell_id, *_ in set(wanted) ^ set(found)})
+        yield f"edition: other than the English code or its text in {cells}; run course execute --language"
+
+
+NEEDED = {
+    "en": ("**You need**", "**You get**", "## Contents", "## Summary", "## Exercises", "Next:"),
+    "zh-CN": ("**你需要**", "**你将得到**", "## 目录", "## 小结", "## 练习", "下一课："),
+}
 
 
 def _complete(path: Path, notebook: Any) -> Iterator[str]:
     if not _is_lesson(path):
         return
     text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
-    for needed in ("**You need**", "**You get**", "## Contents", "## Summary", "## Exercises"):
-        if needed not in text:
-            yield f"lesson: {needed!r} is missing"
-    if "Next:" not in text and not path.name.startswith("10"):
-        yield "lesson: the link to the next one is missing ('Next: ...')"
-    colab = [cell for cell in notebook.cells[:3] if "colab" in cell.metadata.get("tags", [])]
+    *needed, following = NEEDED[editions.language_of(path)]
+    for words in needed:
+        if words not in text:
+            yield f"lesson: {words!r} is missing"
+    if following not in text and not path.name.startswith("10"):
+        yield f"lesson: the link to the next one is missing ({following!r})"
+    colab = [cell for cell in notebook.cells[:4] if "colab" in cell.metadata.get("tags", [])]
     if not colab:
-        yield "lesson: the Colab cell (tag colab) does not stand among the first three"
+        yield "lesson: the Colab cell (tag colab) does not stand among the first cells"
     elif colab[0].source != colab_cell(repository_address()):
         yield "lesson: the Colab cell is not what helpers.course.colab says"
+
+
+def _verified(path: Path, notebook: Any) -> Iterator[str]:
+    """Each lesson says when it last ran: a run writes that, so it is there, once, in the run's words."""
+    lines = [cell.source for cell in notebook.cells if TAG in cell.metadata.get("tags", [])]
+    if _is_lesson(path) and not (len(lines) == 1 and is_verified(lines[0])):
+        yield f"last verified: expected one line that a run wrote, got {lines}; run course execute"
 
 
 def _anchor(heading: str) -> str:
@@ -183,13 +224,18 @@ def _solved(path: Path, notebook: Any) -> Iterator[str]:
         if not solutions.is_file():
             yield f"exercises: {solutions.relative_to(path.parent)} is missing"
         return
+    words = catalog(editions.language_of(path))
     for (lesson, number), cell in calls:
         said = "".join(output.get("text", "") for output in cell.outputs)
-        if f"exercise {lesson}.{number}: right" not in said:
+        if words.say(f"exercise {lesson}.{number}: right") not in said:
             yield f"solution {lesson}.{number}: the checker does not say right"
 
 
 def all_notebooks(root: Path | None = None) -> list[Path]:
-    """Lessons and solutions that are there, in order."""
+    """Lessons and solutions that are there, in order, the other editions last."""
     folder = (root or repository()) / "notebooks"
-    return sorted([*folder.glob("[0-9]*.ipynb"), *folder.glob("solutions/[0-9]*.ipynb")])
+    editions_of = [folder, *(folder / language for language in NEEDED)]
+    return [
+        path for place in editions_of for path in
+        sorted([*place.glob("[0-9]*.ipynb"), *place.glob("solutions/[0-9]*.ipynb")])
+    ]  # fmt: skip

@@ -6,13 +6,16 @@ import base64
 import json
 import os
 import re
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from helpers.artifacts import atomic_path
+from helpers.course import editions, verified
 from helpers.course.place import relative, repository, say
 from helpers.course.rules import ignored_cells
 from helpers.course.twins import notebook_of, push, read_notebook, write_notebook
@@ -49,7 +52,9 @@ class LessonResult:
 
 
 def _name(path: Path) -> str:
-    return f"solutions/{path.stem}" if path.parent.name == "solutions" else path.stem
+    language = editions.language_of(path)
+    parts = ("" if language == "en" else language, "solutions" if path.parent.name == "solutions" else "")
+    return "/".join([*filter(None, parts), path.stem])
 
 
 def _environment(*, checked: bool, model: str | None) -> dict[str, str]:
@@ -131,9 +136,9 @@ def _save_pictures(notebook: Any, folder: Path, lesson: str) -> int:
 
 
 def not_run_reasons(notebook: Any) -> tuple[str, ...]:
-    """What follows `not run:` in the outputs, once per line."""
+    """What follows `not run:` in the outputs, once per line, in any language."""
     texts = (output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", []))
-    return tuple(line.strip() for text in texts for line in re.findall(r"not run: (.+)", text))
+    return tuple(line.strip() for text in texts for line in re.findall(r"(?:not run: |未运行：)(.+)", text))
 
 
 def _one(twin: Path, *, checked: bool, model: str | None, pictures: Path | None) -> tuple[LessonResult, Any]:
@@ -151,14 +156,38 @@ def _one(twin: Path, *, checked: bool, model: str | None, pictures: Path | None)
 
 
 def execute(twins: Sequence[Path]) -> list[LessonResult]:
-    """Run lessons as a check does and write them with their outputs; a lesson that fails stays as it was."""
+    """Run lessons as a check does and write them with their outputs; a lesson that fails stays as it was.
+
+    Raises:
+        LessonFailedError: A cell raised, or a label has no words in the lesson's language.
+    """
     results = []
     for twin in twins:
-        result, notebook = _one(twin, checked=True, model=None, pictures=None)
+        with _missing_labels(_name(twin)):
+            result, notebook = _one(twin, checked=True, model=None, pictures=None)
+        if twin.parent.name != "solutions":
+            line = verified.verified_line(result.seconds, editions.language_of(twin))
+            verified.put(notebook, line, twin.stem)
         write_notebook(notebook, notebook_of(twin))
         results.append(result)
         say(f"{result.name}: {result.cells} cells, {result.seconds:.0f} s")
     return results
+
+
+@contextmanager
+def _missing_labels(lesson: str) -> Iterator[None]:
+    """Gather the labels that no catalogue has, so that a translator sees all of them at once."""
+    with tempfile.TemporaryDirectory() as folder:
+        listed = Path(folder) / "labels"
+        os.environ["YOLOV7_MISSING_LABELS"] = str(listed)
+        try:
+            yield
+        finally:
+            del os.environ["YOLOV7_MISSING_LABELS"]
+        texts = listed.read_text(encoding="utf-8").split("\0")[:-1] if listed.is_file() else []
+    if texts:
+        lines = "\n".join(f"  {text!r}" for text in dict.fromkeys(texts))
+        raise LessonFailedError(f"{lesson}: labels without an entry in the catalogue:\n{lines}")
 
 
 def run(twins: Sequence[Path], model: str | None = None) -> tuple[list[LessonResult], Path]:
@@ -175,7 +204,9 @@ def run(twins: Sequence[Path], model: str | None = None) -> tuple[list[LessonRes
     results = []
     for twin in twins:
         result, notebook = _one(twin, checked=False, model=model, pictures=folder)
-        write_notebook(notebook, executed / f"{twin.stem}.ipynb")
+        path = executed / f"{_name(twin)}.ipynb"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_notebook(notebook, path)
         results.append(result)
         say(f"{result.name}: {result.cells} cells, {result.pictures} pictures, {result.seconds:.0f} s")
     _record(results, executed / "record.json")

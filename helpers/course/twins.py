@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from helpers.artifacts import atomic_path
+from helpers.course import editions
 from helpers.course.place import repository
+from helpers.course.verified import TAG, put
 
 __all__ = [
     "KERNEL",
@@ -30,21 +32,26 @@ KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": 
 _HEADER = "# The text twin of a notebook: edit this file, then run python -m helpers course execute\n\n"
 
 
-def lessons(names: Iterable[str] = (), folder: Path | None = None, *, solutions: bool = True) -> list[Path]:
+def lessons(
+    names: Iterable[str] = (), folder: Path | None = None, *, solutions: bool = True, language: str = "en"
+) -> list[Path]:
     """Text twins in course order, each lesson before its solutions.
 
     Args:
         names: Beginnings of lesson names, such as `02`; all lessons without.
         folder: `notebooks/text` by default.
         solutions: Whether the twins of `notebooks/solutions/` come along.
+        language: `en`, or that of another edition, whose texts are `.md` files.
 
     Raises:
         ValueError: A name that no lesson begins with.
     """
-    folder = folder or repository() / "notebooks" / "text"
+    folder, ending = folder or repository() / "notebooks" / "text", ".py"
+    if language != "en":
+        folder, ending = folder / language, ".md"
     found = [
-        *folder.glob("[0-9][0-9]_*.py"),
-        *(folder.glob("solutions/[0-9][0-9]_*.py") if solutions else ()),
+        *folder.glob(f"[0-9][0-9]_*{ending}"),
+        *(folder.glob(f"solutions/[0-9][0-9]_*{ending}") if solutions else ()),
     ]
     found.sort(key=lambda path: (path.stem, path.parent.name == "solutions"))
     wanted = tuple(names)
@@ -74,7 +81,8 @@ def twin_of(notebook: Path) -> Path:
     """
     parts = list(notebook.parts)
     last = len(parts) - 1 - parts[::-1].index("notebooks")
-    return Path(*parts[: last + 1], "text", *parts[last + 1 :]).with_suffix(".py")
+    ending = ".py" if editions.language_of(notebook) == "en" else ".md"
+    return Path(*parts[: last + 1], "text", *parts[last + 1 :]).with_suffix(ending)
 
 
 def read_notebook(path: Path) -> Any:
@@ -94,13 +102,15 @@ def write_notebook(notebook: Any, path: Path) -> None:
 
 
 def render(notebook: Any) -> str:
-    """The text twin of a notebook: cells, ids, tags; no outputs."""
+    """The text twin of a notebook: cells, ids, tags; no outputs, and no line that a run wrote."""
     import jupytext
     import nbformat
 
     bare = nbformat.v4.new_notebook(metadata={"jupytext": {"notebook_metadata_filter": "-all"}})
     for cell in notebook.cells:
         tags = cell.metadata.get("tags")
+        if TAG in (tags or ()):
+            continue
         metadata = {"id": cell.id, **({"tags": list(tags)} if tags else {})}
         if cell.cell_type == "code":
             bare.cells.append(nbformat.v4.new_code_cell(cell.source, metadata=metadata))
@@ -117,25 +127,50 @@ def push(twin: Path) -> Any:
     Returns:
         The notebook.
     """
-    notebook = _parse(twin)
     path = notebook_of(twin)
+    english = editions.language_of(twin) == "en"
+    notebook = _parse(twin) if english else _translated(path, twin)
     if path.is_file():
-        old = {cell.id: cell for cell in read_notebook(path).cells if cell.cell_type == "code"}
-        for cell in notebook.cells:
-            before = old.get(cell.id)
-            if cell.cell_type == "code" and before is not None and before.source == cell.source:
-                cell.outputs, cell.execution_count = before.outputs, before.execution_count
+        _keep_outputs(notebook, read_notebook(path), twin.stem)
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_notebook(notebook, path)
-    _write_text(twin, render(notebook))
+    if english:
+        _write_text(twin, render(notebook))
     return notebook
+
+
+def _translated(path: Path, text: Path) -> Any:
+    return editions.build(read_notebook(editions.english_of(path)), editions.read_text(text))
+
+
+def _keep_outputs(notebook: Any, before: Any, lesson: str) -> None:
+    """Outputs of cells whose source is the same, and the line that the last run wrote."""
+    old = {cell.id: cell for cell in before.cells}
+    for cell in notebook.cells:
+        same = old.get(cell.id)
+        if cell.cell_type == "code" and same is not None and same.source == cell.source:
+            cell.outputs, cell.execution_count = same.outputs, same.execution_count
+    for cell in before.cells:
+        if TAG in cell.metadata.get("tags", []):
+            put(notebook, cell.source, lesson)
 
 
 def pull(notebook_path: Path) -> Path:
     """Write the twin of a notebook that was edited in JupyterLab; returns the twin."""
     notebook, twin = read_notebook(notebook_path), twin_of(notebook_path)
+    if editions.language_of(notebook_path) != "en":
+        return _pull_text(notebook, twin)
     _give_ids(notebook.cells, notebook_path.stem)
     _write_text(twin, render(notebook))
     return twin
+
+
+def _pull_text(notebook: Any, text: Path) -> Path:
+    """Passages of an edited notebook; a stamp stays where it was."""
+    stamps = {passage.cell_id: passage.stamp for passage in editions.read_text(text)}
+    prose = (c for c in notebook.cells if c.cell_type == "markdown" and TAG not in c.metadata.get("tags", []))
+    editions.write_text(text, [editions.Passage(c.id, stamps.get(c.id, ""), c.source) for c in prose])
+    return text
 
 
 def _write_text(path: Path, text: str) -> None:
