@@ -28,7 +28,7 @@ __all__ = ["Passage", "build", "compare", "english_of", "language_of", "read_tex
 __all__ += ["unlike", "write_text"]
 
 _MARKER = re.compile(r"^<!-- ([\w.-]+)(?: ([0-9a-f]{8}\.[0-9a-f]{8}))? -->$", re.MULTILINE)
-_CODE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
+_CODE = re.compile(r"(?<!`)`([^`\n]+(?:\n[^`\n]+)*)`(?!`)")
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _NUMBER = re.compile(r"(?<![\w.])\d{1,3}(?:[, \u202f]\d{3})+(?!\d)|(?<![\w.])\d+(?:\.\d+)?")
 
@@ -126,7 +126,9 @@ def stale(passages: Sequence[Passage], english: Any) -> Iterator[str]:
 
 def unlike(passage: Passage, source: str) -> Iterator[str]:
     """What a translation must share with its source and does not: inline code, outside links, numbers."""
-    there, here = Counter(_CODE.findall(source)), Counter(_CODE.findall(passage.text))
+    there, here = (
+        Counter(" ".join(code.split()) for code in _CODE.findall(text)) for text in (source, passage.text)
+    )
     for code in sorted((there - here) | (here - there)):
         yield f"`{code}`: {there[code]} times in English, {here[code]} here"
     links = (
