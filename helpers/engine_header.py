@@ -13,9 +13,19 @@ from typing import Any
 
 from helpers.session import DetectorError
 
-__all__ = ["EngineError", "built_here", "engine_names", "pack_header", "read_header", "read_plan"]
+__all__ = [
+    "EngineError",
+    "built_here",
+    "check_origin",
+    "engine_names",
+    "pack_header",
+    "read_header",
+    "read_plan",
+]
 
 LONGEST = 1 << 20  # bytes; a longer one is no header but the beginning of a plan
+EXCUSES = {"tensorrt": "version_compatible", "gpu": "hardware_compatible"}
+"""What may differ, by the setting of the build that allows it."""
 
 
 class EngineError(DetectorError):
@@ -101,6 +111,33 @@ def built_here(path: Path) -> bool:
 def made_by(path: Path) -> dict[str, Any]:
     """What our builds say about themselves: TensorRT's version, the GPU, the platform; else empty."""
     return _made_by(read_header(path))
+
+
+def check_origin(path: str | Path, here: Mapping[str, str]) -> None:
+    """Compare what built an engine with where it is to run, before its plan is handed over.
+
+    Args:
+        path: The engine.
+        here: This machine's `platform`, `tensorrt` and `gpu` (its compute capability), or some of them. What
+            the header does not say is not compared.
+
+    Raises:
+        EngineError: Another platform, TensorRT or kind of GPU, and the engine was not built to bear that.
+
+    Example:
+        >>> import tempfile
+        >>> engine = Path(tempfile.mkdtemp(), "a.engine")
+        >>> _ = engine.write_bytes(pack_header({"made_by": {"tensorrt": "10.16.1.11"}}) + b"ftrt...")
+        >>> check_origin(engine, {"tensorrt": "10.16.1.11"})
+    """
+    made = made_by(Path(path))
+    for key, found in here.items():
+        built, excuse = str(made.get(key, found)), EXCUSES.get(key)
+        if not built.endswith(found) and not (excuse and made.get(excuse)):
+            raise EngineError(
+                f"{path}: built with {key} {built}, and here is {found}. An engine runs on what "
+                "built it. Fix: build it again here from its .onnx file"
+            )
 
 
 def _made_by(header: dict[str, Any]) -> dict[str, Any]:

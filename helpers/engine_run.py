@@ -8,13 +8,21 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from helpers.engine import require_tensorrt
-from helpers.engine_header import EngineError, built_here, engine_names, made_by, read_header, read_plan
+from helpers.engine_header import (
+    EngineError,
+    built_here,
+    check_origin,
+    engine_names,
+    made_by,
+    read_header,
+    read_plan,
+)
 
 if TYPE_CHECKING:
     import tensorrt as trt
@@ -162,16 +170,8 @@ class Engine:
         from helpers.engine_build import tensorrt_version
 
         capability = "compute capability {}.{}".format(*torch.cuda.get_device_capability())
-        here: dict[str, tuple[str, Any]] = {"platform": (sys.platform, None)}
-        here["tensorrt"] = (tensorrt_version(), "version_compatible")
-        here["gpu"] = (capability, "hardware_compatible")
-        for key, (found, excuse) in here.items():
-            built = str(self._made_by.get(key, found))
-            if not built.endswith(found) and not (excuse and self._made_by.get(excuse)):
-                raise EngineError(
-                    f"{self.path}: built with {key} {built}, and here is {found}. An engine runs on what "
-                    "built it. Fix: build it again here from its .onnx file"
-                )
+        here = {"platform": sys.platform, "tensorrt": tensorrt_version(), "gpu": capability}
+        check_origin(self.path, here)
 
     def _origin(self) -> str:
         version = self._made_by.get("tensorrt")

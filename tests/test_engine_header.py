@@ -8,6 +8,7 @@ from helpers.artifacts import Manifest
 from helpers.engine_header import (
     EngineError,
     built_here,
+    check_origin,
     engine_names,
     made_by,
     pack_header,
@@ -73,3 +74,41 @@ def test_a_file_without_names_says_what_it_should_have(tmp_path, header):
     engine.write_bytes(len(header).to_bytes(4, "little") + header + b"ftrt")
     with pytest.raises(EngineError, match="expected a JSON header with class names"):
         engine_names(engine)
+
+
+HERE = {"platform": "linux", "tensorrt": "11.4.0.106", "gpu": "compute capability 8.6"}
+
+
+@pytest.mark.parametrize(
+    ("made", "refused"),
+    [
+        ({}, ""),
+        (HERE, ""),
+        ({"gpu": "NVIDIA A, compute capability 8.6"}, ""),
+        ({"tensorrt": "10.16.1.11"}, "built with tensorrt 10.16.1.11, and here is 11.4.0.106"),
+        ({"tensorrt": "10.16.1.11", "version_compatible": True}, ""),
+        ({"tensorrt": "10.16.1.11", "hardware_compatible": True}, "built with tensorrt"),
+        ({"gpu": "B, compute capability 9.0"}, "built with gpu B, compute capability 9.0, and here is"),
+        ({"gpu": "B, compute capability 9.0", "hardware_compatible": True}, ""),
+        ({"gpu": "B, compute capability 9.0", "version_compatible": True}, "built with gpu"),
+        (
+            {"platform": "win32", "version_compatible": True, "hardware_compatible": True},
+            "built with platform",
+        ),
+    ],
+)
+def test_where_an_engine_comes_from(tmp_path, made, refused):
+    engine = tmp_path / "a.engine"
+    engine.write_bytes(pack_header({"made_by": made}) + b"ftrt")
+    if refused:
+        with pytest.raises(EngineError, match=refused):
+            check_origin(engine, HERE)
+    else:
+        check_origin(engine, HERE)
+
+
+def test_nothing_is_asked_of_an_engine_that_says_nothing(tmp_path):
+    engine = tmp_path / "a.engine"
+    engine.write_bytes(b"ftrt")
+    check_origin(engine, HERE)
+    check_origin(engine, {})
