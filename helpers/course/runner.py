@@ -59,6 +59,7 @@ def _name(path: Path) -> str:
 
 def _environment(*, checked: bool, model: str | None) -> dict[str, str]:
     added = {"YOLOV7_HEADLESS": "1", "YOLO_AUTOINSTALL": "False", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+    added["PYTHONUTF8"] = "1"  # Windows would print to a pipe in its own code page
     if checked:
         added |= {"YOLOV7_CHECKED": "1", "CUDA_VISIBLE_DEVICES": "-1"}
     if model:
@@ -69,10 +70,11 @@ def _environment(*, checked: bool, model: str | None) -> dict[str, str]:
 def _run_cells(notebook: Any, path: Path, environment: dict[str, str]) -> None:
     """Run every code cell in a fresh kernel, with one progress bar."""
     from nbclient import NotebookClient
-    from nbclient.exceptions import CellExecutionError, DeadKernelError
+    from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
     from tqdm import tqdm
 
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    started: list[str] = []  # ids, in the order of execution; the last one is where a run ended
     for cell in code:
         cell.outputs, cell.execution_count = [], None
     with tqdm(total=len(code), desc=_name(path), unit="cell", leave=False) as bar:
@@ -80,15 +82,20 @@ def _run_cells(notebook: Any, path: Path, environment: dict[str, str]) -> None:
             notebook, timeout=TIMEOUT_S, kernel_name="python3", record_timing=False, store_widget_state=True,
             extra_arguments=["--IPKernelApp.log_level=40"],
             resources={"metadata": {"path": str(path.parent)}}, on_cell_executed=lambda **_: bar.update(),
+            on_cell_execute=lambda cell, **_: started.append(cell.id),
         )  # fmt: skip
         try:
             client.execute(env=environment)
-        except CellExecutionError as error:
-            failed = next((c for c in code if any(o.output_type == "error" for o in c.outputs)), None)
-            where = f"cell {failed.id}" if failed else "a cell"
-            raise LessonFailedError(f"{_name(path)}, {where}: {error.ename}: {error.evalue}") from error
-        except DeadKernelError as error:
-            raise LessonFailedError(f"{_name(path)}: the kernel died; was there enough memory?") from error
+        except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
+            what = f"no end within {TIMEOUT_S} s" if isinstance(error, CellTimeoutError) else _words(error)
+            where = f"cell {started[-1]}" if started else "before its first cell"
+            raise LessonFailedError(f"{_name(path)}, {where}: {what}") from error
+
+
+def _words(error: Any) -> str:
+    """The error of a cell by name; else the kernel is gone."""
+    named = hasattr(error, "ename")
+    return f"{error.ename}: {error.evalue}" if named else "the kernel died; was there enough memory?"
 
 
 def clean(notebook: Any) -> None:

@@ -98,7 +98,7 @@ def write_notebook(notebook: Any, path: Path) -> None:
 
     nbformat.validate(notebook)
     with atomic_path(path) as temporary:
-        temporary.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
+        temporary.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8", newline="\n")
 
 
 def render(notebook: Any) -> str:
@@ -175,7 +175,7 @@ def _pull_text(notebook: Any, text: Path) -> Path:
 
 def _write_text(path: Path, text: str) -> None:
     with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
 def _parse(twin: Path) -> Any:

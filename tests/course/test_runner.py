@@ -9,7 +9,7 @@ import json
 import nbformat
 import pytest
 
-from helpers.course import cli, runner, twins
+from helpers.course import cli, runner, twins, verified
 
 LESSON = """# %% [markdown]
 # # 00
@@ -50,7 +50,9 @@ def test_execute_writes_clean_outputs_as_a_check_would_see_them(twin, capsys):
     (result,) = runner.execute([twin])
     assert (result.name, result.cells, result.not_run) == ("00_start", 2, ("no CUDA device",))
     book = twins.read_notebook(twins.notebook_of(twin))
-    first, second = book.cells[1:]
+    said, first, second = book.cells[1:]
+    assert verified.is_verified(said.source)
+    assert said.metadata.pop("tags") == [verified.TAG]
     assert [first.execution_count, second.execution_count] == [1, 2]
     assert [output.text for output in first.outputs] == ["one\ntwo\n"], "one stream, joined"
     assert second.outputs[-1].text.endswith("1 1 None\n")
@@ -85,6 +87,29 @@ def test_a_failing_cell_stops_the_run_by_name_and_keeps_the_notebook(twin, capsy
         runner.execute([twin])
     after = twins.read_notebook(twins.notebook_of(twin))
     assert [cell.get("outputs") for cell in after.cells[:3]] == [cell.get("outputs") for cell in before.cells]
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("import os; os._exit(1)", "00_start, cell bad: the kernel died"),
+        ("import time; time.sleep(60)", "00_start, cell bad: no end within 1 s"),
+    ],
+)
+def test_a_kernel_that_died_or_hangs_names_its_cell(twin, monkeypatch, source, said):
+    monkeypatch.setattr(runner, "TIMEOUT_S", 1)
+    twin.write_text(f'# %% id="bad"\n{source}\n', "utf-8")
+    with pytest.raises(runner.LessonFailedError, match=said):
+        runner.execute([twin])
+
+
+def test_the_kernel_writes_utf_8_everywhere(twin):
+    twin.write_text('# %% id="a"\nimport sys\nprint(sys.flags.utf8_mode, "→ 中")\n', "utf-8")
+    runner.execute([twin])
+    book = twins.notebook_of(twin).read_bytes()
+    assert "1 → 中" in book.decode("utf-8")
+    assert b"\r" not in book
+    assert b"\r" not in twin.read_bytes()
 
 
 def test_cleaning_drops_widget_state_that_no_output_uses():
