@@ -3,6 +3,7 @@
 A small form of the layered method of Sugiyama et al. (1981): longest-path layers, stand-ins where an edge
 passes a layer, sweeps that order each layer by the mean place of its neighbours. The drawing carries its own
 light card, so it reads alike on a light and a dark page, and no style sheet, which would leak into the page.
+JupyterLab and nbconvert show it as an image that nothing confines, so it is scaled to a page's width here.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from helpers.graph import GraphView
 
-__all__ = ["draw_view"]
+__all__ = ["PAGE", "draw_view"]
 
+PAGE = 880
+"""Pixels that a drawing is wide at most; a wider one is scaled."""
 FONT = "font-family='system-ui,Segoe UI,Helvetica,Arial,sans-serif'"
 COLOURS = {  # border, fill
     "network": ("#2f6db3", "#e4eefa"),
@@ -77,7 +80,7 @@ def draw_view(view: GraphView) -> str:
     makers = [source for source, _ in labels]
     for (source, text), target in labels.items():
         parts.append(_label(boxes[source], boxes[target], text, alone=makers.count(source) == 1))
-    size = f"viewBox='0 0 {width:.0f} {height}' width='{width:.0f}'"
+    size = f"viewBox='0 0 {width:.0f} {height}' width='{min(width, PAGE):.0f}'"
     head = f"<svg xmlns='http://www.w3.org/2000/svg' {size} {FONT} "
     card = f"<rect width='{width:.0f}' height='{height}' rx='10' fill='#fcfcfa' stroke='#d5d5cf'/>"
     style = "style='max-width:100%;height:auto' role='img' aria-label='a part of the graph'>"

@@ -8,8 +8,11 @@ from xml.etree import ElementTree as ET
 import onnx
 
 from helpers.graph import GraphView, neighbourhood, subgraph, to_svg
+from helpers.graph_svg import PAGE
 from helpers.patches.nms import add_nms
 from helpers.patches.ultralytics import to_ultralytics
+
+PLAIN = '<ir_version: 8, opset_import: ["": 17]> g (float[2] x) => (float[2] y) { y = Exp (x) }'
 
 
 def test_the_drawing_is_well_formed_and_always_the_same(small):
@@ -47,6 +50,18 @@ def test_boxes_do_not_overlap_and_lie_on_the_card(small):
         assert y + h <= height
         for u, v, p, q in places[index + 1 :]:
             assert x + w <= u or u + p <= x or y + h <= v or v + q <= y
+
+
+def test_no_drawing_is_wider_than_a_page():
+    outputs = ", ".join(f"float[1] y{n}" for n in range(12))
+    names = ", ".join(f"y{n}" for n in range(12))
+    wide = onnx.parser.parse_model(f"""<ir_version: 8, opset_import: ["": 18]>
+        g (float[12] x) => ({outputs}) {{ {names} = Split <num_outputs = 12> (x) }}""")
+    for model, node in ((wide, "y0"), (onnx.parser.parse_model(PLAIN), "y")):
+        root = ET.fromstring(to_svg(subgraph(model, [node])))
+        width = float(root.get("viewBox").split()[2])
+        assert float(root.get("width")) == min(width, PAGE)
+        assert (width > PAGE) == (model is wide)
 
 
 def test_the_flow_goes_downwards(small):

@@ -158,7 +158,7 @@ def cells_sheet(moments: Mapping[str, Seen], cell_width: int = 280) -> NDArray[n
 
 
 def anchors_sheet(
-    moments: Mapping[str, Seen], target_id: int | None = None, size: int = 200, margin: float = 0.9
+    moments: Mapping[str, Seen], target_id: int | None = None, size: int = 220, margin: float = 0.9
 ) -> NDArray[np.uint8]:
     """One object close up: its chosen cells, and around each the anchor that was chosen there.
 

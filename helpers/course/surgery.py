@@ -112,24 +112,25 @@ def before_after(
 
 
 def pair_svg(views: Sequence[GraphView], captions: Sequence[str]) -> str:
-    """Drawings of graphs in one row, in one SVG, each with a caption; on a light card of its own."""
+    """Drawings of graphs in a row, each with a caption, in one SVG no wider than a page; on a light card."""
     from helpers.graph import to_svg
+    from helpers.graph_svg import PAGE
 
     parts, left, tallest = [], 0.0, 0.0
     for view, caption in zip(views, captions, strict=True):
         svg = to_svg(view)
         found = re.search(r"viewBox='0 0 (\d+) (\d+)'", svg)
         width, height = (int(found[1]), int(found[2])) if found else (400, 300)
-        inner = re.sub(r" style='[^']*'", "", svg, count=1).replace(
-            "<svg ", f"<svg x='{left:g}' y='{_CAPTION}' height='{height}' ", 1
-        )
+        own = f" x='{left:g}' y='{_CAPTION}' width='{width}' height='{height}'"
+        inner = re.sub(r" width='\d+'([^>]*?) style='[^']*'", rf"{own}\1", svg, count=1)
         place = f"x='{left + 4:g}' y='22' font-size='15' font-weight='600' fill='#1d2430'"
         text = f"<text {place}>{escape(caption)}</text>"
         parts.append(text + inner)
         left += max(width, 9 * len(caption)) + _GAP
         tallest = max(tallest, height)
     wide, high = left - _GAP + 24, tallest + _CAPTION + 12
-    box = f"viewBox='-12 0 {wide:g} {high:g}' width='{wide:g}' style='max-width:100%;height:auto' role='img'"
+    shown = f"width='{min(wide, PAGE):g}' style='max-width:100%;height:auto' role='img'"
+    box = f"viewBox='-12 0 {wide:g} {high:g}' {shown}"
     card = f"<rect x='-12' width='{wide:g}' height='{high:g}' rx='10' fill='#ffffff'/>"
     font = "font-family='system-ui,Segoe UI,Helvetica,Arial,sans-serif'"
     return f"<svg xmlns='http://www.w3.org/2000/svg' {box} {font}>{card}{''.join(parts)}</svg>"

@@ -68,10 +68,12 @@ def curves_figure(runs: Mapping[str, History], steps: int = 0, stops: Sequence[i
     for number, (name, lines) in enumerate(runs.items()):
         scaled = [{**entry, "step": entry["step"] / ends[name]} for entry in lines]
         _losses(panels[0], scaled, "-" if number == 0 else "--")
-        _precision(panels[1], scaled, "-" if number == 0 else "--", values=not others)
+        _precision(panels[1], scaled, "-" if number == 0 else "--")
+    _name_losses(panels[0])
     last = 100 if others else steps or max((entry["step"] for entry in history), default=1)
-    for panel in panels:
-        panel.set_xlim(0, last)
+    for panel, room in zip(panels, (1, 1.26), strict=True):  # on the right for the names of the lines
+        panel.set_xlim(0, last * room)
+        panel.set_xticks([tick for tick in panel.get_xticks() if 0 <= tick <= last])
         panel.set_xlabel("% of the run" if others else "step", fontsize=9)
         for stop in stops:
             panel.axvline(stop, color="#5c6b7a", linestyle=":", linewidth=1.2)
@@ -94,7 +96,7 @@ def _losses(axes: Axes, history: History, line: str) -> None:
     from helpers.course.charts import PALETTE
 
     axes.set_yscale("log")
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.6f}".rstrip("0").rstrip(".")))
     axes.yaxis.set_minor_formatter(NullFormatter())
     for name, number in LOSSES.items():
         points = [(entry["step"], entry[name]) for entry in history if entry.get(name)]
@@ -102,13 +104,15 @@ def _losses(axes: Axes, history: History, line: str) -> None:
             x, y = zip(*_means(points), strict=True)
             label = name if line == "-" else None
             axes.plot(x, y, line, color=PALETTE[number], linewidth=1.8, label=label)
-    _legend(axes, ncols=2)
 
 
-def _legend(axes: Axes, **where: Any) -> None:
-    """Name the lines that have a name; matplotlib warns where there are none."""
-    if axes.get_legend_handles_labels()[1]:
-        axes.legend(frameon=False, fontsize=8, labelcolor="#22303c", **where)
+def _name_losses(axes: Axes) -> None:
+    """A legend below the lines; matplotlib warns where there are none to name."""
+    if not axes.get_legend_handles_labels()[1]:
+        return
+    low, high = axes.get_ylim()
+    axes.set_ylim(low * (low / high) ** 0.3, high)
+    axes.legend(frameon=False, fontsize=8, labelcolor="#22303c", ncols=2, loc="lower left")
 
 
 def _means(points: Sequence[tuple[int, float]], most: int = 30) -> list[tuple[float, float]]:
@@ -122,23 +126,28 @@ def _means(points: Sequence[tuple[int, float]], most: int = 30) -> list[tuple[fl
     return [(sum(x for x, _ in g) / len(g), sum(y for _, y in g) / len(g)) for g in groups]
 
 
-def _precision(axes: Axes, history: History, line: str, *, values: bool) -> None:
+def _precision(axes: Axes, history: History, line: str) -> None:
+    """Running precision over the steps; each solid line is named beside its last point."""
     from helpers.course.charts import PALETTE
 
     axes.set_ylim(0, 1.02)
+    ends = {}
     for name, number in _FIGURES.items():
         points = [(entry["step"], entry[name]) for entry in history if name in entry]
         if points:
             x, y = zip(*points, strict=True)
-            label = name if line == "-" else None
-            axes.plot(x, y, f"o{line}", color=PALETTE[number], linewidth=1.8, markersize=3.5, label=label)
-            if values:
-                above = 6 if name == "AP50" else -13  # so that two low values do not cover each other
-                axes.annotate(
-                    f"{y[-1]:.2f}", (x[-1], y[-1]), (-4, above), textcoords="offset points", ha="right",
-                    fontsize=8.5, color=PALETTE[number],
-                )  # fmt: skip
-    _legend(axes, loc="lower right")
+            axes.plot(x, y, f"o{line}", color=PALETTE[number], linewidth=1.8, markersize=3.5, label=name)
+            ends[name] = points[-1]
+    if line != "-":
+        return
+    apart, floor = 0.11, 0.03  # shares of the axis: values that lie close do not cover each other
+    for number, (name, (x_end, y_end)) in enumerate(sorted(ends.items(), key=lambda end: end[1][1]), 1):
+        height = max(min(y_end, 0.97 - apart * (len(ends) - number)), floor)
+        floor = height + apart
+        axes.annotate(
+            f"{name} {y_end:.2f}", (x_end, height), (7, 0), textcoords="offset points", va="center",
+            fontsize=8.5, color=PALETTE[_FIGURES[name]], annotation_clip=False,
+        )  # fmt: skip
 
 
 class LiveCurves:

@@ -107,7 +107,7 @@ class Run:
         self.modules: list[nn.Module] = [network, *([self.auxiliary] if self.auxiliary else [])]
         for module in self.modules:
             module.to(self.device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-        self.average = Average(network, config.decay)
+        self.average = Average(network, config.decay, ramp=min(300.0, config.steps / 8))
         self.architecture = network.architecture
         self.anchors_px = torch.tensor(self.architecture.anchors_px, device=self.device)
         weights = [v for module in self.modules for v in module.parameters() if v.requires_grad]

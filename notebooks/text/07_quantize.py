@@ -153,7 +153,9 @@ from helpers.patches.quantize import quantize
 heads = [node.name for node in convolutions if node.output[0] in {v.name for v in network.graph.output}]
 result = quantize(full, ranges, floats=heads)
 middle = convolutions[3].name
-views = [graph.neighbourhood(full, middle, 1), graph.neighbourhood(result.model, middle, 2)]
+around = graph.neighbourhood(result.model, middle, 2).nodes
+own = [node.name for node in around if node.op_type != "Conv" or node.name == middle]
+views = [graph.neighbourhood(full, middle, 1), graph.subgraph(result.model, own, [middle])]
 print(result.report[0])
 print("new kinds of nodes:", *sorted(graph.op_counts(result.model).keys() - graph.op_counts(full).keys()))
 SVG(pair_svg(views, ("before", "after")))

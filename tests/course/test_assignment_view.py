@@ -134,6 +134,21 @@ def test_sheets_have_a_row_a_moment():
     assert view.anchors_sheet(moments, size=80).shape == (218, 166, 3)
 
 
+def test_captions_are_not_cut_off(monkeypatch):
+    from helpers.labels import load_font
+
+    sheets = []
+    monkeypatch.setattr(
+        "helpers.drawing.grid", lambda _, __, captions, cell_width: sheets.append((captions, cell_width))
+    )
+    many = pairs(*[(0, 0, x, y, 9, 8) for x in range(5) for y in range(5)])
+    for sheet in (view.cells_sheet, view.anchors_sheet):
+        sheet({"epoch 1": seen(many), "the end": seen(many)})
+    for captions, width in sheets:
+        assert len(captions) == 4
+        assert max(load_font(15, text).getlength(text) for text in captions) + 2 <= width
+
+
 def test_close_up_shows_the_anchor_of_this_object_alone():
     chosen = pairs((0, 0, 2, 2, 20, 8), (1, 1, 3, 2, 30, 16))
     close = view._close_up(seen(chosen), chosen.of(0), 0, 100, 0.75)

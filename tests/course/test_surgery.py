@@ -8,6 +8,7 @@ import pytest
 
 from helpers.course.surgery import SEVEN, SIX, before_after, output_text, pair_svg, rows_table
 from helpers.graph import subgraph
+from helpers.graph_svg import PAGE
 
 HEAD = '<ir_version: 8, opset_import: ["": 17]> g (float[n, 7] x) => '
 BEFORE = onnx.parser.parse_model(HEAD + "(float[n, 7] y) { a = Exp(x) y = Abs(a) }")
@@ -55,6 +56,25 @@ def test_drawings_stand_beside_each_other():
     assert float(right.get("x")) >= float(left.get("x")) + float(left.get("width"))
     assert float(outer.get("width")) >= float(right.get("x")) + float(right.get("width"))
     assert [inner.get("style") for inner in (left, right)] == [None, None]
+
+
+def test_a_pair_wider_than_a_page_is_scaled_to_it():
+    """JupyterLab shows an SVG as an image, which nothing but its own width holds down."""
+    narrow = ET.fromstring(pair_svg([subgraph(BEFORE, ["y"])] * 2, ("a", "b")))
+    wide = ET.fromstring(pair_svg([subgraph(BEFORE, ["y"])] * 8, "abcdefgh"))
+    assert float(narrow.get("width")) == float(narrow.get("viewBox").split()[2]) < PAGE
+    assert float(wide.get("width")) == PAGE < float(wide.get("viewBox").split()[2])
+    assert wide.get("height") is None, "or it would not keep its shape"
+
+
+def test_a_single_drawing_that_was_scaled_is_whole_in_a_pair():
+    row = ", ".join(f"float[1] y{n}" for n in range(12))
+    names = ", ".join(f"y{n}" for n in range(12))
+    split = onnx.parser.parse_model(f"""<ir_version: 8, opset_import: ["": 18]>
+        g (float[12] x) => ({row}) {{ {names} = Split <num_outputs = 12> (x) }}""")
+    (inner,) = ET.fromstring(pair_svg([subgraph(split, ["y0"])], ("a",))).findall(f"{SVG}svg")
+    assert inner.get("viewBox") == f"0 0 {inner.get('width')} {inner.get('height')}"
+    assert float(inner.get("width")) > PAGE
 
 
 def test_rows_are_rounded_and_cut():

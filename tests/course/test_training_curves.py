@@ -37,8 +37,10 @@ def test_terms_and_precision():
     assert losses["classes"] == [[20, 0.02]], "a term of 0 has no place on a scale by powers of ten"
     assert drawn(right)["AP50"] == [[40, 0.5], [60, 0.75]]
     assert drawn(right)["AP"] == [[40, 0.25], [60, 0.5]]
-    assert left.get_xlim() == right.get_xlim() == (0, 80)
-    assert [text.get_text() for text in right.texts] == ["0.75", "0.50"]
+    assert left.get_xlim() == (0, 80)
+    assert right.get_xlim()[1] > 80, "room for the names of the lines"
+    assert max(right.get_xticks()) <= 80
+    assert [text.get_text() for text in right.texts] == ["AP 0.50", "AP50 0.75"]
     assert left.lines[-1].get_xdata()[0] == 30, "where the run was interrupted"
     assert left.get_yscale() == "log"
 
@@ -46,7 +48,7 @@ def test_terms_and_precision():
 def test_a_run_without_lines_beside_one_with():
     """No warning from matplotlib, which warnings-as-errors would turn into a failure."""
     chart = curves_figure({"stopped at once": [], "long": RUN})
-    assert [axes.get_legend() for axes in chart.axes] == [None, None]
+    assert [(axes.get_legend(), len(axes.texts)) for axes in chart.axes] == [(None, 0), (None, 0)]
     assert render(chart).shape[2] == 3
 
 
@@ -59,8 +61,35 @@ def test_two_runs_by_their_share():
     assert boxes[0].get_xydata().tolist() == pytest.approx(boxes[1].get_xydata())
     assert [line.get_linestyle() for line in boxes] == ["-", "--"]
     assert right.get_title(loc="left") == "AP; solid: short, dashed: long"
-    assert right.get_xlim() == (0, 100)
-    assert not right.texts
+    assert max(right.get_xticks()) == 100
+    assert [text.xy[0] for text in right.texts] == [100, 100], "of the solid run alone"
+
+
+def extents(chart, artists):
+    chart.draw_without_rendering()
+    return [artist.get_window_extent() for artist in artists]
+
+
+@pytest.mark.parametrize("last", [0.0, 0.02, 0.5, 0.95, 1.0])
+@pytest.mark.parametrize("share", [0.3, 1.0])
+def test_nothing_lies_on_the_names_of_the_lines(last, share):
+    """Names stand right of the last point, clear of each other and of the axes' edges; so does the legend."""
+    entries = [{**RUN[0], "step": step} for step in range(20, 121, 20)]
+    entries += [{"step": step, "AP50": last, "AP": last * 0.95} for step in (40, 120)]
+    chart = curves_figure({"this run": entries}, round(120 / share))
+    left, right = chart.axes
+    low, high = extents(chart, right.texts)
+    assert low.y1 <= high.y0
+    panel, figure = right.get_window_extent(), chart.bbox
+    assert panel.y0 <= low.y0 + 1
+    assert high.y1 <= panel.y1 + 6
+    assert high.x1 <= figure.x1
+    end_x = max(line.get_transform().transform(line.get_xydata()[-1])[0] for line in right.lines)
+    assert min(low.x0, high.x0) > end_x
+    legend = left.get_legend().get_window_extent()
+    for line in left.lines:
+        path = line.get_transform().transform(line.get_xydata())
+        assert path[:, 1].min() > legend.y1, line.get_label()
 
 
 @pytest.mark.parametrize(
