@@ -13,7 +13,7 @@ from pathlib import Path
 __all__ = ["FONT", "columns", "is_wide", "set_translator", "wording"]
 
 FONT = Path(__file__).with_name("fonts") / "NotoSansSC-subset.otf"
-"""A font with the 3755 most frequent Chinese characters (GB 2312, level 1), Latin, arrows and punctuation."""
+"""A font with the 6763 Chinese characters of GB 2312, Latin, arrows and punctuation."""
 _state: dict[str, Callable[[str, bool], str]] = {}
 
 

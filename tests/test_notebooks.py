@@ -5,7 +5,7 @@ from __future__ import annotations
 import nbformat
 import pytest
 
-from helpers.course import rules, twins
+from helpers.course import editions, rules, twins, verified
 from helpers.course.colab import colab_cell, repository_address
 from helpers.course.place import repository
 
@@ -26,7 +26,10 @@ def test_every_text_twin_has_its_notebook():
 
 
 def test_the_number_of_cells_that_are_not_compared_is_held():
-    assert sum(rules.ignored_cells(twins.read_notebook(path)) for path in NOTEBOOKS) <= rules.MAX_IGNORED
+    ignored = dict.fromkeys(rules.NEEDED, 0)
+    for path in NOTEBOOKS:
+        ignored[editions.language_of(path)] += rules.ignored_cells(twins.read_notebook(path))
+    assert max(ignored.values()) <= rules.MAX_IGNORED
 
 
 def test_cell_ids_are_unique_within_a_notebook():
@@ -72,6 +75,9 @@ def build(path, cells, *, title=TITLE, end=END):
             cell.metadata["tags"] = ["colab"]
         book.cells.append(cell)
     book.cells.insert(2, nbformat.v4.new_markdown_cell("## Idea\n\nOne.", id="idea"))
+    if title == TITLE:
+        line = verified.verified_line(1)
+        book.cells.append(nbformat.v4.new_markdown_cell(line, id="run", metadata={"tags": [verified.TAG]}))
     book.cells.append(nbformat.v4.new_markdown_cell(end, id="end"))
     save(book, path)
     return book
@@ -209,8 +215,10 @@ WAYS = {
     "no box": (page(0, "**You need**", "You need"), "'**You need**' is missing"),
     "no contents": (page(0, "## Contents", "## Content"), "'## Contents' is missing"),
     "no next": (page(-1, "Next:", "Then:"), "the link to the next one is missing"),
-    "no Colab cell": (drop(1), "does not stand among the first three"),
+    "no Colab cell": (drop(1), "does not stand among the first cells"),
     "another Colab cell": (page(1, "colab", "coolab"), "not what helpers.course.colab says"),
+    "never verified": (drop(-2), "last verified: expected one line that a run wrote, got []"),
+    "verified by hand": (page(-2, "202", "2O2"), "last verified: expected one line that a run wrote"),
     "a dead anchor": (page(0, "#Idea", "#Ideas"), "no such heading"),
     "a dead link": (page(0, "solutions/02_good.ipynb", "solutions/03.ipynb"), "leads nowhere"),
     "two exercises": (drop(5), "expected checks"),
@@ -256,3 +264,83 @@ def test_an_expected_error_is_allowed_by_its_tag(good):
 def test_the_sanitizer_file_replaces_little():
     text = (repository() / "notebooks" / "nbval.cfg").read_text("utf-8")
     assert text.count("regex:") == text.count("replace:") <= 4
+
+
+# --- the same in another language ---------------------------------------------------------------------------
+
+CHINESE = TITLE
+for english, chinese in zip(rules.NEEDED["en"], rules.NEEDED["zh-CN"], strict=True):
+    CHINESE = CHINESE.replace(english, chinese)
+CHINESE_END = "## 小结\n\n完。\n\n## 练习\n\n三道。\n\n下一课：没有"
+
+
+@pytest.fixture
+def chinese(good):
+    """Path and content of the good lesson's Chinese edition; its solutions lie beside it."""
+    english, _ = good
+    folder = english.parent / "zh-CN"
+    solutions = folder / "solutions" / english.name
+    for path, said in ((solutions, "正确"), (folder / english.name, "等待你的答案")):
+        source = twins.read_notebook(editions.english_of(path))
+        text = twins.twin_of(path)
+        title = "# 参考答案" if "solutions" in path.parts else CHINESE
+        passages = {"title": title, "idea": "## Idea\n\n一。", "end": CHINESE_END}
+        ids = [cell.id for cell in source.cells if cell.cell_type == "markdown" and cell.id in passages]
+        editions.write_text(text, [editions.Passage(cell_id, "", passages[cell_id]) for cell_id in ids])
+        assert editions.compare(text, source) == []
+        path.parent.mkdir(parents=True, exist_ok=True)
+        book = twins.push(text)
+        code = [cell for cell in book.cells if cell.cell_type == "code"]
+        for number, cell in enumerate(code, 1):
+            cell.execution_count = number
+        for number, cell in enumerate([c for c in code if "exercises.check" in c.source], 1):
+            cell.outputs = [output(f"练习 02.{number}：{said}\n")]
+        verified.put(book, verified.verified_line(1, "zh-CN"), path.stem)
+        twins.write_notebook(book, path)
+    return path, book
+
+
+def test_the_good_chinese_lesson_breaks_no_rule(chinese):
+    path, _ = chinese
+    assert rules.broken_rules(path) == []
+    assert rules.broken_rules(path.parent / "solutions" / path.name) == []
+
+
+@pytest.mark.parametrize(
+    ("cell_id", "complaint"),
+    [
+        ("idea", "cell idea: the English has changed and this has not"),
+        ("cell-1", "edition: other than the English code or its text in ['cell-1']"),
+    ],
+)
+def test_an_english_cell_that_changes_alone_is_caught(chinese, cell_id, complaint):
+    path, _ = chinese
+    english = editions.english_of(path)
+    book = twins.read_notebook(english)
+    next(cell for cell in book.cells if cell.id == cell_id).source += "  # 2"
+    twins.write_notebook(book, english)
+    assert complaint in "\n".join(rules.broken_rules(path))
+
+
+def test_a_chinese_cell_that_was_edited_in_the_notebook_alone_is_caught(chinese):
+    path, book = chinese
+    next(cell for cell in book.cells if cell.id == "idea").source += "二。"
+    twins.write_notebook(book, path)
+    assert "or its text in ['idea']" in "\n".join(rules.broken_rules(path))
+    twins.pull(path)
+    assert rules.broken_rules(path) == []
+
+
+def test_a_chinese_solution_that_is_not_right_is_caught(chinese):
+    path, _ = chinese
+    solutions = path.parent / "solutions" / path.name
+    book = twins.read_notebook(solutions)
+    book.cells[-2].outputs = [output("练习 02.3：还不对。再数一遍。\n")]
+    twins.write_notebook(book, solutions)
+    assert "solution 02.3: the checker does not say right" in "\n".join(rules.broken_rules(solutions))
+
+
+def test_every_lesson_is_there_in_every_language():
+    english = {path.stem for path in twins.lessons()}
+    for language in rules.NEEDED:
+        assert {path.stem for path in twins.lessons(language=language)} == english

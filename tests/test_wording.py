@@ -1,0 +1,89 @@
+"""Labels in another language, and the letters to draw them with."""
+
+from __future__ import annotations
+
+import tomllib
+
+import numpy as np
+import pytest
+from fontTools.ttLib import TTFont
+
+from helpers import wording
+from helpers.course.place import repository
+from helpers.drawing import grid, show
+from helpers.labels import load_font, make_chip
+from helpers.table import Table
+
+
+@pytest.fixture
+def shouting():
+    """A translator that knows one label."""
+    heard = []
+
+    def translate(text, label):
+        heard.append((text, label))
+        return {"boxes": "框", "score above 0.35": "得分高于 0.35"}.get(text, text)
+
+    wording.set_translator(translate)
+    yield heard
+    wording.set_translator(None)
+
+
+def test_without_a_translator_texts_stay():
+    assert wording.wording("") == ""
+    assert wording.wording("boxes", label=True) == "boxes"
+
+
+def test_with_one_they_are_said_and_labels_are_marked(shouting):
+    assert wording.wording("boxes", label=True) == "框"
+    assert wording.wording("other") == "other"
+    assert shouting == [("boxes", True), ("other", False)]
+    wording.set_translator(None)
+    assert wording.wording("boxes") == "boxes"
+
+
+@pytest.mark.parametrize(
+    ("text", "wide", "columns"),
+    [("", False, 0), ("boxes 3", False, 7), ("é→≤", False, 3), ("框", True, 2), ("3 个框，", True, 8)],
+)
+def test_width(text, wide, columns):
+    assert (wording.is_wide(text), wording.columns(text)) == (wide, columns)
+
+
+def test_tables_are_said_and_stay_aligned(shouting):
+    table = Table(("boxes", "n"), (("other", 3), ("boxes", 12)))
+    assert str(table).splitlines() == ["框      n", "other   3", "框     12"]
+    assert "<th style='text-align:left'>框</th>" in table._repr_html_()
+    assert ("boxes", True) in shouting, "a header is a label"
+    assert ("other", False) in shouting, "a cell need not be"
+
+
+def test_captions_are_said_in_letters_that_exist(shouting, monkeypatch):
+    bundles = []
+    monkeypatch.setattr("IPython.display.display", lambda bundle, **kinds: bundles.append((bundle, kinds)))
+    show(np.zeros((8, 90, 3), np.uint8), "score above 0.35")
+    ((bundle, kinds),) = bundles
+    assert bundle["text/plain"] == "<picture 90x8: 得分高于 0.35>"
+    assert kinds["metadata"]["image/jpeg"]["alt"] == "得分高于 0.35"
+    one, other = (
+        grid([np.zeros((8, 90, 3), np.uint8)], 1, captions=[words], cell_width=90)
+        for words in ("boxes", "框")
+    )
+    assert np.array_equal(one, other)
+
+
+def test_two_characters_do_not_look_alike():
+    """Letters that a font lacks would all be the same empty rectangle."""
+    chips = [np.asarray(make_chip(text, (0, 0, 0), 24)).tobytes() for text in ("红", "框", "网")]
+    assert len(set(chips)) == 3
+    assert load_font(14, "boxes").getname() == load_font(14).getname() != load_font(14, "框").getname()
+
+
+def test_the_font_has_every_character_of_the_catalogues():
+    has = TTFont(wording.FONT).getBestCmap()
+    files = list((repository() / "helpers" / "course" / "catalog").glob("*/*.toml"))
+    assert files
+    for path in files:
+        texts = tomllib.loads(path.read_text("utf-8")).get("text", {}).values()
+        lacking = {c for text in texts for c in text if wording.is_wide(c) and ord(c) not in has}
+        assert lacking == set(), f"{path.name}: not in helpers/fonts (LICENSE.txt there says how it is made)"
