@@ -282,8 +282,12 @@ def chinese(good):
     solutions = folder / "solutions" / english.name
     for path, said in ((solutions, "正确"), (folder / english.name, "等待你的答案")):
         source = twins.read_notebook(editions.english_of(path))
+        there, back = ("../zh-CN/solutions", "../../solutions") if path == solutions else ("zh-CN", "..")
+        source.cells[0].source += f"\n\n[中文]({there}/{path.name})"
+        save(source, editions.english_of(path))
         text = twins.twin_of(path)
-        title = "# 参考答案" if "solutions" in path.parts else CHINESE
+        title = "# 参考答案" if path == solutions else CHINESE
+        title += f"\n\n[English]({back}/{path.name})"
         passages = {"title": title, "idea": "## Idea\n\n一。", "end": CHINESE_END}
         ids = [cell.id for cell in source.cells if cell.cell_type == "markdown" and cell.id in passages]
         editions.write_text(text, [editions.Passage(cell_id, "", passages[cell_id]) for cell_id in ids])
@@ -304,6 +308,22 @@ def test_the_good_chinese_lesson_breaks_no_rule(chinese):
     path, _ = chinese
     assert rules.broken_rules(path) == []
     assert rules.broken_rules(path.parent / "solutions" / path.name) == []
+
+
+@pytest.mark.parametrize("solutions", [False, True])
+def test_a_missing_language_switch_is_caught(chinese, solutions):
+    path, _ = chinese
+    path = path.parent / "solutions" / path.name if solutions else path
+    book = twins.read_notebook(path)
+    book.cells[0].source = book.cells[0].source.replace("](..", "](.")
+    twins.write_notebook(book, path)
+    link = "../../solutions/02_good.ipynb" if solutions else "../02_good.ipynb"
+    assert f"expected a link to {link} in the first cell" in "\n".join(rules.broken_rules(path))
+    english = editions.english_of(path)
+    book = twins.read_notebook(english)
+    book.cells[0].source = book.cells[0].source.replace("zh-CN", "zh")
+    twins.write_notebook(book, english)
+    assert "zh-CN/" in "\n".join(line for line in rules.broken_rules(english) if "switch" in line)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -46,7 +47,7 @@ def rules() -> tuple[Callable[[Path, Any], Iterator[str]], ...]:
     """All rules, in the order in which they are reported."""
     return (
         _executed, _plain_python, _small, _clean_metadata, _clean_outputs,
-        _in_sync, _complete, _verified, _links, _solved,
+        _in_sync, _complete, _switch, _verified, _links, _solved,
     )  # fmt: skip
 
 
@@ -185,6 +186,17 @@ def _complete(path: Path, notebook: Any) -> Iterator[str]:
         yield "lesson: the Colab cell (tag colab) does not stand among the first cells"
     elif colab[0].source != colab_cell(repository_address()):
         yield "lesson: the Colab cell is not what helpers.course.colab says"
+
+
+def _switch(path: Path, notebook: Any) -> Iterator[str]:
+    """The first cell leads to the same page in every other language."""
+    here, english = editions.language_of(path), editions.english_of(path)
+    top = english.parent.parent if english.parent.name == "solutions" else english.parent
+    for language in NEEDED:
+        other = top / ("" if language == "en" else language) / english.relative_to(top)
+        link = Path(os.path.relpath(other, path.parent)).as_posix()
+        if language != here and other.is_file() and f"]({link})" not in notebook.cells[0].source:
+            yield f"language switch: expected a link to {link} in the first cell"
 
 
 def _verified(path: Path, notebook: Any) -> Iterator[str]:

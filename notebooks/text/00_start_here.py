@@ -3,7 +3,7 @@
 # %% [markdown] id="00-title"
 # # 00 · Start here
 #
-# [Open in Colab](https://colab.research.google.com/github/OWNER/yolov7-graph-surgery/blob/main/notebooks/00_start_here.ipynb)
+# [Open in Colab](https://colab.research.google.com/github/OWNER/yolov7-graph-surgery/blob/main/notebooks/00_start_here.ipynb) · English · [简体中文](zh-CN/00_start_here.ipynb)
 #
 # By the end of this page you have seen the finished result: a YOLOv7 detector, cut and stitched into one
 # ONNX file (a network written down as a graph of plain operators, which runs without PyTorch), finding the

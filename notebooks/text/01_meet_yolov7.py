@@ -3,7 +3,7 @@
 # %% [markdown] id="01-title"
 # # 01 · Meet YOLOv7
 #
-# [Open in Colab](https://colab.research.google.com/github/OWNER/yolov7-graph-surgery/blob/main/notebooks/01_meet_yolov7.ipynb)
+# [Open in Colab](https://colab.research.google.com/github/OWNER/yolov7-graph-surgery/blob/main/notebooks/01_meet_yolov7.ipynb) · English · [简体中文](zh-CN/01_meet_yolov7.ipynb)
 #
 # You meet the family: seven networks, drawn from one plan. You put them on a chart beside 24 rivals,
 # check what the guides say about them figure by figure, build all seven and count what they cost, and see

@@ -3,7 +3,7 @@
 # %% [markdown] id="02-title"
 # # 02 · Export
 #
-# [Open in Colab](https://colab.research.google.com/github/OWNER/yolov7-graph-surgery/blob/main/notebooks/02_export.ipynb)
+# [Open in Colab](https://colab.research.google.com/github/OWNER/yolov7-graph-surgery/blob/main/notebooks/02_export.ipynb) · English · [简体中文](zh-CN/02_export.ipynb)
 #
 # You take a YOLOv7 checkpoint, whatever machine it came from, and turn it into an ONNX file that needs
 # neither PyTorch nor the repository it was trained in. You see what is inside the checkpoint without

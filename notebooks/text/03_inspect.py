@@ -3,7 +3,7 @@
 # %% [markdown] id="03-title"
 # # 03 · Inspect
 #
-# [Open in Colab](https://colab.research.google.com/github/OWNER/yolov7-graph-surgery/blob/main/notebooks/03_inspect.ipynb)
+# [Open in Colab](https://colab.research.google.com/github/OWNER/yolov7-graph-surgery/blob/main/notebooks/03_inspect.ipynb) · English · [简体中文](zh-CN/03_inspect.ipynb)
 #
 # Before you operate, you look. You open the end-to-end file of lesson 02 as what it is, a list of nodes,
 # and find your way in it: which operators it is made of, where the weights are, where the decoding and the

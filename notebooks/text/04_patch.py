@@ -3,7 +3,7 @@
 # %% [markdown] id="04-title"
 # # 04 · Patch: the surgery
 #
-# [Open in Colab](https://colab.research.google.com/github/OWNER/yolov7-graph-surgery/blob/main/notebooks/04_patch.ipynb)
+# [Open in Colab](https://colab.research.google.com/github/OWNER/yolov7-graph-surgery/blob/main/notebooks/04_patch.ipynb) · English · [简体中文](zh-CN/04_patch.ipynb)
 #
 # Lesson 02 put the NMS into the graph, lesson 03 took the result apart: `[M, 7]`, a table that is as long
 # as there are detections. Ultralytics and TensorRT want another table: always 100 rows, six columns, the

@@ -3,7 +3,7 @@
 # %% [markdown] id="05-title"
 # # 05 · Build the engine
 #
-# [Open in Colab](https://colab.research.google.com/github/OWNER/yolov7-graph-surgery/blob/main/notebooks/05_build_engine.ipynb)
+# [Open in Colab](https://colab.research.google.com/github/OWNER/yolov7-graph-surgery/blob/main/notebooks/05_build_engine.ipynb) · English · [简体中文](zh-CN/05_build_engine.ipynb)
 #
 # TensorRT turns the graph of lesson 04 into a program for one particular GPU: an *engine*. By the end of this
 # page you have put the network in half precision, you know why the last part of the graph must not follow, and

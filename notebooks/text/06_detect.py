@@ -3,7 +3,7 @@
 # %% [markdown] id="06-title"
 # # 06 · Detect
 #
-# [Open in Colab](https://colab.research.google.com/github/OWNER/yolov7-graph-surgery/blob/main/notebooks/06_detect.ipynb)
+# [Open in Colab](https://colab.research.google.com/github/OWNER/yolov7-graph-surgery/blob/main/notebooks/06_detect.ipynb) · English · [简体中文](zh-CN/06_detect.ipynb)
 #
 # By the end of this page you can run the finished file on a picture, a folder or a video, choose a score
 # threshold for a reason, and prove that five ways of running the network give the same boxes. At the end

@@ -3,7 +3,7 @@
 # %% [markdown] id="07-title"
 # # 07 · Quantize
 #
-# [Open in Colab](https://colab.research.google.com/github/OWNER/yolov7-graph-surgery/blob/main/notebooks/07_quantize.ipynb)
+# [Open in Colab](https://colab.research.google.com/github/OWNER/yolov7-graph-surgery/blob/main/notebooks/07_quantize.ipynb) · English · [简体中文](zh-CN/07_quantize.ipynb)
 #
 # A network that computes in bytes needs a quarter of the memory, and a processor multiplies bytes several times
 # faster. By the end of this page you have put the network in INT8, you have measured which of its layers do not

@@ -3,7 +3,7 @@
 # %% [markdown] id="08-title"
 # # 08 · Train: your own classes
 #
-# [Open in Colab](https://colab.research.google.com/github/OWNER/yolov7-graph-surgery/blob/main/notebooks/08_train.ipynb)
+# [Open in Colab](https://colab.research.google.com/github/OWNER/yolov7-graph-surgery/blob/main/notebooks/08_train.ipynb) · English · [简体中文](zh-CN/08_train.ipynb)
 #
 # Every lesson so far took a checkpoint for granted. Here you make one. You bring a folder of labelled
 # pictures (or take the one drawn for you), have it checked, train a small YOLOv7 on it in a minute, watch

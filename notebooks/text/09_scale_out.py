@@ -3,7 +3,7 @@
 # %% [markdown] id="09-title"
 # # 09 · Scale out
 #
-# [Open in Colab](https://colab.research.google.com/github/OWNER/yolov7-graph-surgery/blob/main/notebooks/09_scale_out.ipynb)
+# [Open in Colab](https://colab.research.google.com/github/OWNER/yolov7-graph-surgery/blob/main/notebooks/09_scale_out.ipynb) · English · [简体中文](zh-CN/09_scale_out.ipynb)
 #
 # One picture is a demonstration; a folder of a hundred thousand is a job. By the end of this page you can put
 # several pictures into one run of the graph and know what that buys, send a folder through every core of a

@@ -3,6 +3,8 @@
 # %% [markdown] id="00s-title"
 # # 00 · Start here: solutions
 #
+# English · [简体中文](../zh-CN/solutions/00_start_here.ipynb)
+#
 # Back to [the lesson](../00_start_here.ipynb).
 
 # %% id="00s-model"

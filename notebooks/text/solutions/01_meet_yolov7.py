@@ -3,6 +3,8 @@
 # %% [markdown] id="01s-title"
 # # 01 · Meet YOLOv7: solutions
 #
+# English · [简体中文](../zh-CN/solutions/01_meet_yolov7.ipynb)
+#
 # One way to solve each exercise of [lesson 01](../01_meet_yolov7.ipynb); the checker accepts any that is
 # right.
 

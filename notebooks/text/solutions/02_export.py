@@ -3,6 +3,8 @@
 # %% [markdown] id="02s-title"
 # # 02 · Export: solutions
 #
+# English · [简体中文](../zh-CN/solutions/02_export.ipynb)
+#
 # One way to solve each exercise of [lesson 02](../02_export.ipynb); the checker accepts any that is right.
 
 # %% id="02s-model"

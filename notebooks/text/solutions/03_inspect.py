@@ -3,6 +3,8 @@
 # %% [markdown] id="03s-title"
 # # 03 · Inspect: solutions
 #
+# English · [简体中文](../zh-CN/solutions/03_inspect.ipynb)
+#
 # One way to solve each exercise of [lesson 03](../03_inspect.ipynb); the checker accepts any that is right.
 
 # %% id="03s-model"

@@ -3,6 +3,8 @@
 # %% [markdown] id="04s-title"
 # # 04 · Patch: solutions
 #
+# English · [简体中文](../zh-CN/solutions/04_patch.ipynb)
+#
 # The exercises are at the end of [lesson 04](../04_patch.ipynb).
 
 # %% id="04s-imports"

@@ -3,6 +3,8 @@
 # %% [markdown] id="05s-title"
 # # 05 · Build the engine: solutions
 #
+# English · [简体中文](../zh-CN/solutions/05_build_engine.ipynb)
+#
 # The exercises are at the end of [lesson 05](../05_build_engine.ipynb).
 
 # %% id="05s-imports"

@@ -3,6 +3,8 @@
 # %% [markdown] id="06s-title"
 # # 06 · Detect: solutions
 #
+# English · [简体中文](../zh-CN/solutions/06_detect.ipynb)
+#
 # Back to [the lesson](../06_detect.ipynb).
 
 # %% id="06s-model"

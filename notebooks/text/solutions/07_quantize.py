@@ -3,6 +3,8 @@
 # %% [markdown] id="07s-title"
 # # 07 · Quantize: solutions
 #
+# English · [简体中文](../zh-CN/solutions/07_quantize.ipynb)
+#
 # The exercises are at the end of [lesson 07](../07_quantize.ipynb).
 
 # %% id="07s-imports"

@@ -3,6 +3,8 @@
 # %% [markdown] id="08-a82f60"
 # # 08 · Train: solutions
 #
+# English · [简体中文](../zh-CN/solutions/08_train.ipynb)
+#
 # [Back to the lesson](../08_train.ipynb)
 
 # %% id="08-9ee0ea"

@@ -3,6 +3,8 @@
 # %% [markdown] id="09s-title"
 # # 09 · Scale out: solutions
 #
+# English · [简体中文](../zh-CN/solutions/09_scale_out.ipynb)
+#
 # The tasks are in [lesson 09](../09_scale_out.ipynb).
 
 # %% id="09s-model"
