@@ -41,8 +41,21 @@ def test_every_form_has_a_dot_and_a_label():
     speed, accuracy = {"FP32": 1.0, "all": 3.0, "INT8": 2.9}, {"FP32": 91.0, "all": 70.0, "INT8": 90.8}
     axes = trade_off_chart(speed, accuracy).axes[0]
     assert [text.get_text() for text in axes.texts] == ["FP32", "all", "INT8"]
-    assert [text.get_position()[1] > 0 for text in axes.texts] == [True, False, True]
+    assert [text.get_position()[1] for text in axes.texts] == [8, 8, 8], "where there is room, above"
     assert [spot.get_offsets()[0].tolist() for spot in axes.collections] == [[1, 91], [3, 70], [2.9, 90.8]]
+
+
+def test_names_of_dots_that_lie_close_do_not_cover_each_other():
+    speed = {"FP32": 1.0, "FP16": 0.8, "INT8, two edits less": 1.1, "INT8": 1.05, "20 left": 1.0, "all": 3}
+    chart = trade_off_chart(speed, dict.fromkeys(speed, 87.0) | {"all": 65.0})
+    (axes,) = chart.axes
+    chart.draw_without_rendering()
+    frames = [text.get_window_extent() for text in axes.texts]
+    dots = axes.transData.transform([spot.get_offsets()[0] for spot in axes.collections])
+    for number, frame in enumerate(frames):
+        assert frame.count_overlaps(frames[number + 1 :]) == 0
+        assert not [dot for dot in dots if frame.contains(*dot)]
+        assert frame.y1 < axes.get_window_extent().y1 + 1
 
 
 def test_counts_are_those_of_the_compiled_graph():
