@@ -60,14 +60,16 @@ class CellChange:
         return "\n".join([head, *(f"    {detail}" for detail in self.details)])
 
 
-def first_line(source: str) -> str:
-    r"""The first line of a cell that is no comment, shortened; of a cell of comments the first one.
+def first_line(cell: Any) -> str:
+    r"""The first line of a cell, shortened; in code the first that is no comment, where there is one.
 
-    >>> first_line("# why\n\ntotal = 1 + 1\nprint(total)")
+    >>> from nbformat.v4 import new_code_cell
+    >>> first_line(new_code_cell("# why\n\ntotal = 1 + 1\nprint(total)"))
     'total = 1 + 1'
     """
-    lines = [line.strip() for line in source.splitlines() if line.strip()]
-    return _short(next((line for line in lines if not line.startswith("# ")), lines[0] if lines else ""), 70)
+    lines = [line.strip() for line in cell.source.splitlines() if line.strip()] or [""]
+    code = [line for line in lines if cell.cell_type != "code" or not line.startswith("#")]
+    return _short((code or lines)[0], 70)
 
 
 def compare(before: Any, after: Any) -> list[CellChange]:
@@ -83,16 +85,16 @@ def compare(before: Any, after: Any) -> list[CellChange]:
     changes = []
     for name, cell in new.items():
         if name not in old:
-            changes.append(CellChange(name, first_line(cell.source), "added"))
+            changes.append(CellChange(name, first_line(cell), "added"))
             continue
         of_source, of_outputs = [*_source(old[name], cell)], [*_outputs(old[name], cell)]
         if of_source or of_outputs or name in moved:
             tags, kind = cell.metadata.get("tags", []), "changed" if of_source or of_outputs else "moved"
             expected = kind == "changed" and (TAG in tags or (IGNORE in tags and not of_source))
             changes.append(
-                CellChange(name, first_line(cell.source), kind, (*of_source, *of_outputs), expected)
+                CellChange(name, first_line(cell), kind, (*of_source, *of_outputs), expected)
             )
-    gone = (CellChange(name, first_line(old[name].source), "removed") for name in old if name not in new)
+    gone = (CellChange(name, first_line(old[name]), "removed") for name in old if name not in new)
     return [*changes, *gone]
 
 

@@ -1,4 +1,4 @@
-"""`python -m helpers course …`: run, test, test-gpu, test-browser, lab, execute, sync, check, restamp."""
+"""`python -m helpers course …`: run, test, lab, execute, refresh, sync, check and the rest; see --help."""
 
 from __future__ import annotations
 
@@ -39,6 +39,10 @@ def add_parser(subparsers: Subparsers) -> None:
     execute = command(
         "execute", "re-execute notebooks from their text twins and write them with outputs", _execute
     )
+    again = command(
+        "refresh", "re-execute the notebooks of every edition and show what changed, by cell", _refresh
+    )
+    again.add_argument("--no-run", action="store_true", help="execute nothing: show what has changed so far")
     sync = command("sync", "make notebooks from their text twins, keeping outputs that still belong", _sync)
     sync.add_argument("--from-notebook", action="store_true", help="the other way: twins from notebooks")
     check = command("check", "the rules that committed notebooks keep", _check)
@@ -48,7 +52,7 @@ def add_parser(subparsers: Subparsers) -> None:
     translate.add_argument("--accept", action="store_true", help="stamp unedited passages, too")
     for parser in (run, execute, sync):
         parser.add_argument("--language", default="en", choices=LANGUAGES, help="edition; English without")
-    for parser in (run, execute, sync, check, browser, translate):
+    for parser in (run, execute, again, sync, check, browser, translate):
         parser.add_argument("lessons", nargs="*", metavar="NN", help="lessons by number; all without")
 
 
@@ -74,6 +78,8 @@ def _run(options: argparse.Namespace) -> int:
 
 def test_commands() -> list[list[str]]:
     """The test command in two parts: unit tests and doctests, then the notebooks under strict nbval."""
+    from helpers.course import report
+
     pytest = [sys.executable, "-m", "pytest", "-q"]
     notebooks = ["--nbval", "--nbval-current-env", "--nbval-sanitize-with", "notebooks/nbval.cfg"]
     where = [
@@ -85,23 +91,31 @@ def test_commands() -> list[list[str]]:
         "--ignore",
         "notebooks/text",
     ]
-    commands = [[*pytest, "-n", "2", "--dist", "loadfile", "tests", "helpers"]]
+    units = ["-n", "2", "--dist", "loadfile", "tests", "helpers"]
+    commands = [[*pytest, *report.options("units"), *units]]
     if any((repository() / "notebooks").glob("*.ipynb")):
-        commands.append([*pytest, *notebooks, *where])
+        commands.append([*pytest, *report.options("notebooks"), *notebooks, *where])
     return commands
 
 
 def _test(_options: argparse.Namespace) -> int:
+    from helpers.course import report
+
     environment = {**os.environ, "YOLOV7_CHECKED": "1", "YOLOV7_HEADLESS": "1", "CUDA_VISIBLE_DEVICES": "-1"}
     environment |= {
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+        "PYTHONUTF8": "1",
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
     }
+    report.forget()
+    commands = test_commands()
     codes = [
         subprocess.run(command, cwd=repository(), env=environment, check=False).returncode
-        for command in test_commands()
+        for command in commands
     ]
-    say(_counts())
+    check = report.read(("units", "notebooks")[: len(commands)])
+    say(f"\n{report.closing(check)}")
+    report.publish(report.markdown(check))
     return max(codes)
 
 
@@ -139,21 +153,6 @@ def _test_browser(options: argparse.Namespace) -> int:
     return code
 
 
-def _counts() -> str:
-    from helpers.course.rules import all_notebooks, ignored_cells
-    from helpers.course.runner import not_run_reasons
-    from helpers.course.twins import read_notebook
-
-    found = [read_notebook(path) for path in all_notebooks()]
-    ignored, reasons = (
-        sum(map(ignored_cells, found)),
-        [r for notebook in found for r in not_run_reasons(notebook)],
-    )
-    return (
-        f"notebooks: {len(found)}; cells run but not compared: {ignored}; parts not run here: {len(reasons)}"
-    )
-
-
 def _lab(options: argparse.Namespace) -> int:
     first = sorted((repository() / "notebooks").glob("00_*.ipynb"))
     as_root = ["--allow-root"] if getattr(os, "geteuid", lambda: 1)() == 0 else []  # inside a container
@@ -167,6 +166,17 @@ def _execute(options: argparse.Namespace) -> int:
     results = runner.execute(twins.lessons(options.lessons, language=options.language))
     say(f"\n{runner.summary(results)}")
     return _check(options)
+
+
+def _refresh(options: argparse.Namespace) -> int:
+    from helpers.course import refresh, twins
+
+    beginnings = tuple(options.lessons) or ("",)
+    everything = [twin for language in LANGUAGES for twin in twins.lessons(language=language)]
+    wanted = [twin for twin in everything if twin.name.startswith(beginnings)]
+    if not wanted:
+        twins.lessons(options.lessons)  # says which lessons there are
+    return refresh.refresh(wanted, run=not options.no_run)
 
 
 def _sync(options: argparse.Namespace) -> int:

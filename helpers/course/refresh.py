@@ -95,7 +95,7 @@ def _failure(twin: Path, error: Exception) -> str:
     notebook = read_notebook(notebook_of(twin)) if named and notebook_of(twin).is_file() else None
     for cell in notebook.cells if notebook else ():
         if named and cell.id == named.group(1):
-            text = text.replace(named.group(0), f"{named.group(0)} ({first_line(cell.source)})", 1)
+            text = text.replace(named.group(0), f"{named.group(0)} ({first_line(cell)})", 1)
     return f"failed: {text}"
 
 
