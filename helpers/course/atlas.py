@@ -7,6 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from helpers.course.place import repository
+from helpers.wording import columns, wording
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,10 +73,13 @@ class CourseMap:
 
     def __repr__(self) -> str:
         """One line a lesson."""
-        width = max(len(card.title) for card in self.cards)
-        marks = ("" if card.stem in self.there else " (later)" for card in self.cards)
-        cards = zip(self.cards, marks, strict=True)
-        return "\n".join(f"{c.number}  {c.title:<{width}}  {c.about}{mark}" for c, mark in cards)
+        titles = [wording(card.title, label=True) for card in self.cards]
+        width = max(map(columns, titles))
+        return "\n".join(
+            f"{card.number}  {title}{' ' * (width - columns(title))}  {wording(card.about, label=True)}"
+            + ("" if card.stem in self.there else f" ({wording('later', label=True)})")
+            for card, title in zip(self.cards, titles, strict=True)
+        )
 
     def _repr_html_(self) -> str:
         return "".join(_card_html(card, card.stem in self.there) for card in self.cards)
@@ -83,16 +87,17 @@ class CourseMap:
 
 def _card_html(card: Card, there: bool) -> str:
     paper, ink = KINDS[card.kind] if there else ("#eeeeee", "#666666")
-    title = f"{card.number} · {escape(card.title)}"
+    said = {text: escape(wording(text, label=True)) for text in (card.title, card.about, card.result)}
+    title = f"{card.number} · {said[card.title]}"
     style = f"color:{ink};font-weight:bold;font-size:15px"
     head = f'<span style="{style}">{title}</span>'
     if there:
         head = f'<a href="{card.stem}.ipynb" style="{style}">{title}</a>'
-    result = f"→ {escape(card.result)}" if there else "comes later"
+    result = f"→ {said[card.result]}" if there else wording("comes later", label=True)
     return (
         '<div style="display:inline-block;vertical-align:top;width:200px;height:82px;margin:4px;'
         f"padding:8px 12px;background-color:{paper};color:#22303c;border-left:5px solid {ink};"
-        f'border-radius:6px;line-height:1.45">{head}<br>{escape(card.about)}<br><small>{result}</small></div>'
+        f'border-radius:6px;line-height:1.45">{head}<br>{said[card.about]}<br><small>{result}</small></div>'
     )
 
 

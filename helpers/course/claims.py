@@ -7,6 +7,7 @@ from html import escape
 
 from helpers.course.place import say
 from helpers.table import Table
+from helpers.wording import wording
 
 __all__ = ["NOT_CHECKABLE", "RIGHT", "WRONG", "Claims", "Verdict", "Verdicts"]
 
@@ -51,15 +52,16 @@ class Verdicts:
 
     def _repr_html_(self) -> str:
         left = ' style="text-align:left"'
-        head = "".join(f"<th{left}>{name}</th>" for name in HEADER)
+        head = "".join(f"<th{left}>{wording(name, label=True)}</th>" for name in HEADER)
         return f"<table><tr>{head}</tr>{''.join(_row_html(v, left) for v in self.verdicts)}</table>"
 
 
 def _row_html(verdict: Verdict, left: str) -> str:
     paper, ink = COLOURS[verdict.verdict]
     style = f"background-color:{paper};color:{ink};padding:1px 8px;border-radius:6px;white-space:nowrap"
-    chip = f'<b style="{style}">{verdict.verdict}</b>'
-    texts = (chip, escape(verdict.claim, quote=False), escape(verdict.found, quote=False))
+    chip = f'<b style="{style}">{wording(verdict.verdict, label=True)}</b>'
+    said = (wording(text, label=True) for text in (verdict.claim, verdict.found))
+    texts = (chip, *(escape(text, quote=False) for text in said))
     return "<tr>" + "".join(f"<td{left}>{text}</td>" for text in texts) + "</tr>"
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from helpers.course.place import is_headless, repository, settle
 from helpers.download import bundled_weights
 from helpers.table import Table
+from helpers.wording import wording
 
 __all__ = ["Finding", "Report", "check", "gpu_name"]
 
@@ -66,15 +67,16 @@ class Report:
 
     def __str__(self) -> str:
         """The table and one closing line."""
-        closing = "ready: every lesson runs here" if self.ready else "not ready: see the column fix"
-        return f"{self.table()}\n{closing}"
+        return f"{self.table()}\n{self._closing()}"
 
     def __repr__(self) -> str:
         return str(self)
 
     def _repr_html_(self) -> str:
-        closing = "ready: every lesson runs here" if self.ready else "not ready: see the column fix"
-        return f"{self.table()._repr_html_()}<p>{closing}</p>"
+        return f"{self.table()._repr_html_()}<p>{self._closing()}</p>"
+
+    def _closing(self) -> str:
+        return wording("ready: every lesson runs here" if self.ready else "not ready: see the column fix")
 
 
 _MACHINE_ONLY = ("GPU", "ONNX Runtime on CUDA", "TensorRT", "Ultralytics")

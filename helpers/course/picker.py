@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from helpers.convert import Files
 from helpers.course.place import is_checked, is_headless, relative, repository, say, settle
 from helpers.download import BUNDLED, OFFICIAL, find_checkpoint
+from helpers.wording import wording
 
 if TYPE_CHECKING:
     from helpers.checkpoint import Checkpoint
@@ -133,7 +134,7 @@ def _show_dropdown(model: CourseModel) -> None:
     box = ipywidgets.Dropdown(
         options=names if model.source in names else [*names, model.source],
         value=model.source,
-        description="Model",
+        description=wording("Model"),
     )
     note = ipywidgets.HTML()
 
@@ -142,7 +143,7 @@ def _show_dropdown(model: CourseModel) -> None:
         remembered = repository() / "build" / "picked-model.txt"
         remembered.parent.mkdir(parents=True, exist_ok=True)
         remembered.write_text(model.source + "\n", "utf-8")
-        note.value = (
+        note.value = wording(
             f"files in <code>{relative(model.files.folder)}/</code>; "
             "run the cells below again after a change<br>"
             f"{BUNDLED} comes with the course, so it always works; yolov7-tiny (COCO, the bus) is one click "

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from helpers.course.place import say
 from helpers.course.sota import FAMILIES, Row, front
+from helpers.wording import wording
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,6 +27,7 @@ COLOURS = dict(zip(FAMILIES, ("#c2410c", "#3b6fb6", "#2f8f6b", "#8a5bb0", "#7a74
 SHAPES = {640: ("circle", "o"), 1280: ("diamond", "D")}
 TICKS = (40, 60, 80, 100, 150, 200, 300)
 FPS, AP = (31, 380), (27, 60)
+TITLE, FRONT = "Faster to the right, more accurate to the top", "Pareto front of these "
 X_TITLE, Y_TITLE = "pictures a second (V100, batch 1; logarithmic)", "AP on COCO val, %"
 _INK, _CARD, _RULE = "#22303c", "#fbfaf7", "#d9d6ce"
 Spec = dict[str, Any]
@@ -41,10 +43,12 @@ def explore(rows: Iterable[Row], line: str) -> None:
     from IPython.display import display
 
     from helpers.course.charts import render
+    from helpers.course.language import translate_figure
     from helpers.drawing import encode_jpeg
 
     rows = list(rows)
-    jpeg = b64encode(encode_jpeg(render(figure(rows)), quality=92)).decode()
+    translate_figure(chart := figure(rows))
+    jpeg = b64encode(encode_jpeg(render(chart), quality=92)).decode()
     text = f"<chart of {len(rows)} detectors>"
     bundle = {MIME: specification(rows), "image/jpeg": jpeg, "text/plain": text}
     display(bundle, raw=True)  # type: ignore[no-untyped-call]
@@ -62,15 +66,17 @@ def specification(rows: Iterable[Row]) -> Spec:
     """
     encoding = {
         "x": {
-            "field": "fps", "type": "quantitative", "title": X_TITLE,
+            "field": "fps", "type": "quantitative", "title": wording(X_TITLE),
             "scale": {"type": "log", "domain": list(FPS), "nice": False}, "axis": {"values": list(TICKS)},
         },
-        "y": {"field": "ap", "type": "quantitative", "title": Y_TITLE, "scale": {"domain": list(AP)}},
+        "y": {
+            "field": "ap", "type": "quantitative", "title": wording(Y_TITLE), "scale": {"domain": list(AP)},
+        },
     }  # fmt: skip
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
         "width": 620, "height": 380, "background": _CARD, "padding": 12,
-        "title": {"text": "Faster to the right, more accurate to the top", "anchor": "start", "fontSize": 15},
+        "title": {"text": wording(TITLE), "anchor": "start", "fontSize": 15},
         "data": {"values": [_value(row) for row in rows]},
         "params": _controls(),
         "transform": [{"filter": _shown()}],
@@ -95,16 +101,16 @@ def _value(row: Row) -> Spec:
 def _controls() -> list[Spec]:
     """A box to tick for each family, one for the front; one choice of the input size."""
     sizes = [None, *SHAPES]
-    labels = ["both", *(f"{size} px" for size in SHAPES)]
+    labels = [wording("both"), *(f"{size} px" for size in SHAPES)]
     ticks: list[Spec] = [
         {"name": f"family{place}", "value": True, "bind": {"input": "checkbox", "name": f"{family} "}}
         for place, family in enumerate(FAMILIES)
     ]
-    size = {"input": "radio", "options": sizes, "labels": labels, "name": "input size "}
+    size = {"input": "radio", "options": sizes, "labels": labels, "name": wording("input size ")}
     return [
         *ticks,
         {"name": "size", "value": None, "bind": size},
-        {"name": "front", "value": True, "bind": {"input": "checkbox", "name": "Pareto front of these "}},
+        {"name": "front", "value": True, "bind": {"input": "checkbox", "name": wording(FRONT)}},
     ]  # fmt: skip
 
 
@@ -145,12 +151,12 @@ def _points() -> Spec:
         "params": [over],
         "mark": {"type": "point", "filled": True, "opacity": 0.9, "cursor": "pointer"},
         "encoding": {
-            "color": {"field": "family", "type": "nominal", "title": "family",
+            "color": {"field": "family", "type": "nominal", "title": wording("family"),
                       "scale": {"domain": list(FAMILIES), "range": list(COLOURS.values())}},
-            "shape": {"field": "px", "type": "nominal", "title": "input, px",
+            "shape": {"field": "px", "type": "nominal", "title": wording("input, px"),
                       "scale": {"domain": list(SHAPES), "range": shapes}},
             "size": {"condition": {"param": "over", "empty": False, "value": 260}, "value": 110},
-            "tooltip": [{"field": field, "title": title} for field, title in names.items()],
+            "tooltip": [{"field": field, "title": wording(title)} for field, title in names.items()],
         },
     }  # fmt: skip
 
@@ -171,7 +177,7 @@ def figure(rows: Iterable[Row]) -> Figure:
     from helpers.course.charts import figure as empty
 
     rows = list(rows)
-    chart, axes = empty("Faster to the right, more accurate to the top", (8.2, 5.0))
+    chart, axes = empty(TITLE, (8.2, 5.0))
     axes.set(xscale="log", xlim=FPS, ylim=AP, xticks=TICKS, xticklabels=[str(tick) for tick in TICKS])
     axes.minorticks_off()
     axes.grid(color=_RULE, linewidth=0.7)

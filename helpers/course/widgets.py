@@ -7,6 +7,7 @@ from typing import Any
 
 from helpers.course.pictures import NamedPicture
 from helpers.course.place import is_headless, say
+from helpers.wording import wording
 
 __all__ = ["choose", "slider", "upload"]
 
@@ -32,7 +33,8 @@ def slider(
 
     digits = ".0f" if step >= 1 else ".2f"
     bar = ipywidgets.FloatSlider(
-        value=value, min=minimum, max=maximum, step=step, description=label, continuous_update=False,
+        value=value, min=minimum, max=maximum, step=step, description=wording(label),
+        continuous_update=False,
         readout_format=digits,
     )  # fmt: skip
     _connect(bar, lambda: action(bar.value))
@@ -56,8 +58,9 @@ def choose(action: Callable[[Any], object], options: Sequence[Any], *, label: st
         return
     import ipywidgets
 
-    labels = [str(getattr(option, "name", option)) for option in options]
-    box = ipywidgets.Dropdown(options=[(text, place) for place, text in enumerate(labels)], description=label)
+    labels = [wording(str(getattr(option, "name", option))) for option in options]
+    choices = [(text, place) for place, text in enumerate(labels)]
+    box = ipywidgets.Dropdown(options=choices, description=wording(label))
     _connect(box, lambda: action(options[box.value]))
 
 
@@ -78,7 +81,7 @@ def upload(
 
     from helpers.images import ImageError
 
-    button = ipywidgets.FileUpload(accept="image/*", multiple=False, description=label)
+    button = ipywidgets.FileUpload(accept="image/*", multiple=False, description=wording(label))
 
     def run() -> None:
         try:
