@@ -13,6 +13,7 @@ import onnx
 from helpers.node_costs import NodeCost, cost_table, node_parts, profile_nodes
 from helpers.patches import Shape, graph_inputs, shape_of
 from helpers.table import Table
+from helpers.wording import Name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -40,7 +41,7 @@ def shape_text(shape: Shape | None) -> str:
 def io_table(model: onnx.ModelProto) -> Table:
     """Inputs and outputs of a graph: name, type, shape."""
     values = [("input", value) for value in graph_inputs(model)] + [("output", v) for v in model.graph.output]
-    rows = tuple((kind, value.name, _type_name(value), shape_text(shape_of(value))) for kind, value in values)
+    rows = tuple((kind, Name(v.name), _type_name(v), shape_text(shape_of(v))) for kind, v in values)
     return Table(("", "name", "type", "shape"), rows)
 
 
@@ -101,7 +102,8 @@ def node_table(model: onnx.ModelProto) -> Table:
             sources, results = (
                 ", ".join(shapes.get(n) or "?" for n in names if n) for names in (node.input, node.output)
             )
-            rows.append((index, part, node.op_type, node.name or node.output[0], sources, results))
+            name = Name(node.name or node.output[0])
+            rows.append((index, part, node.op_type, name, sources, results))
     return Table(("#", "part", "op", "name", "in", "out"), tuple(rows))
 
 

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from html import escape
 
-from helpers.wording import columns, wording
+from helpers.wording import Name, columns, wording
 
 __all__ = ["Table"]
 
@@ -51,7 +51,7 @@ class Table:
     def _said(self) -> list[list[str]]:
         """Header and rows as they are shown."""
         header = [wording(text, label=True) for text in self.header]
-        return [header, *([wording(str(cell)) for cell in row] for row in self.rows)]
+        return [header, *([_say(cell) for cell in row] for row in self.rows)]
 
     def _numeric(self) -> list[bool]:
         """For each column, whether its cells are numbers, as numbers or as text (`+0.32%`), or empty."""
@@ -69,6 +69,10 @@ class Table:
         header, *body = self._said()
         rows = [line("th", header), *(line("td", row) for row in body)]
         return "<table>" + "".join(f"<tr>{row}</tr>" for row in rows) + "</table>"
+
+
+def _say(cell: object) -> str:
+    return cell if isinstance(cell, Name) else wording(str(cell))
 
 
 def _set(cell: str, width: int, right: bool) -> str:

@@ -10,11 +10,21 @@ import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
-__all__ = ["FONT", "columns", "is_wide", "set_translator", "wording"]
+__all__ = ["FONT", "Name", "columns", "is_wide", "set_translator", "wording"]
 
 FONT = Path(__file__).with_name("fonts") / "NotoSansSC-subset.otf"
 """A font with the 6763 Chinese characters of GB 2312, Latin, arrows and punctuation."""
 _state: dict[str, Callable[[str, bool], str]] = {}
+
+
+class Name(str):
+    """What something is called in a file: a tensor named `boxes` stays that in every language.
+
+    >>> Name("boxes")
+    'boxes'
+    """
+
+    __slots__ = ()
 
 
 def set_translator(translate: Callable[[str, bool], str] | None) -> None:

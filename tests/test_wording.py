@@ -5,10 +5,11 @@ from __future__ import annotations
 import tomllib
 
 import numpy as np
+import onnx
 import pytest
 from fontTools.ttLib import TTFont
 
-from helpers import wording
+from helpers import graph, wording
 from helpers.course.place import repository
 from helpers.drawing import grid, show
 from helpers.labels import load_font, make_chip
@@ -56,6 +57,21 @@ def test_tables_are_said_and_stay_aligned(shouting):
     assert "<th style='text-align:left'>框</th>" in table._repr_html_()
     assert ("boxes", True) in shouting, "a header is a label"
     assert ("other", False) in shouting, "a cell need not be"
+
+
+def test_names_of_things_in_a_file_stay(shouting):
+    table = Table(("boxes", "n"), ((wording.Name("boxes"), "boxes"),))
+    assert str(table).splitlines() == ["框     n", "boxes  框"]
+    assert ">boxes</td>" in table._repr_html_()
+
+
+def test_a_tensor_called_boxes_is_called_so_in_every_language(shouting):
+    text = """<ir_version: 8, opset_import: ["": 17]> g (float[1] boxes) => (float[1] y) { y = Exp(boxes) }"""
+    model = onnx.parser.parse_model(text)
+    assert "input   boxes" in str(graph.io_table(model))
+    del model.graph.node[:]
+    model.graph.node.add(op_type="Exp", name="boxes", input=["boxes"], output=["y"])
+    assert str(graph.node_table(model)).split()[-3] == "boxes"
 
 
 def test_captions_are_said_in_letters_that_exist(shouting, monkeypatch):
