@@ -13,6 +13,8 @@ from html import escape
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from helpers.wording import columns, wording
+
 if TYPE_CHECKING:
     from helpers.graph import GraphView
 
@@ -58,7 +60,7 @@ class Box:
         """Width in pixels, from the length of the text."""
         if self.kind == "bend":
             return 10
-        return max(84.0, 8.4 * len(self.title) + 26, 6.2 * len(self.subtitle) + 22)
+        return max(84.0, 8.4 * columns(self.title) + 26, 6.2 * len(self.subtitle) + 22)
 
 
 def draw_view(view: GraphView) -> str:
@@ -83,7 +85,8 @@ def draw_view(view: GraphView) -> str:
     size = f"viewBox='0 0 {width:.0f} {height}' width='{min(width, PAGE):.0f}'"
     head = f"<svg xmlns='http://www.w3.org/2000/svg' {size} {FONT} "
     card = f"<rect width='{width:.0f}' height='{height}' rx='10' fill='#fcfcfa' stroke='#d5d5cf'/>"
-    style = "style='max-width:100%;height:auto' role='img' aria-label='a part of the graph'>"
+    said = escape(wording("a part of the graph"), quote=True)
+    style = f"style='max-width:100%;height:auto' role='img' aria-label='{said}'>"
     return head + style + card + "".join(parts) + "</svg>"
 
 
@@ -111,7 +114,7 @@ def _place_in_layers(view: GraphView) -> tuple[list[Box], list[tuple[int, int, s
             target = _end(boxes, ends, view, value, "further on")
             boxes[target].layer = boxes[source].layer + 1
         links.append((source, target, view.shapes.get(value, "")))
-    boxes = boxes or [Box("no nodes", "", "end", 0)]
+    boxes = boxes or [Box(wording("no nodes", label=True), "", "end", 0)]
     top = min(box.layer for box in boxes)
     for box in boxes:
         box.layer -= top
@@ -122,7 +125,8 @@ def _end(boxes: list[Box], ends: dict[tuple[str, str], int], view: GraphView, va
     """Position of the box for a value that comes from outside the view or goes there."""
     if (where, value) not in ends:
         ends[where, value] = len(boxes)
-        known = (_short(value), "", "end") if value in view.ends else (where, _short(value), "shape")
+        outside = (wording(where, label=True), _short(value), "shape")
+        known = (_short(value), "", "end") if value in view.ends else outside
         boxes.append(Box(*known, layer=len(view.nodes), hint=value))
     return ends[where, value]
 

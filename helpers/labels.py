@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from PIL import Image, ImageDraw, ImageFont
 
 from helpers.detections import class_name
-from helpers.wording import FONT, is_wide
+from helpers.wording import FONT, is_wide, wording
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -92,7 +92,7 @@ def legend_chips(
     chips, corners, x, y = [], [], 0, 0
     for class_id, number in sorted(counts.items()):
         text = class_name(names, class_id)
-        chip = make_chip(text if number is None else f"{number} {text}", colour(class_id), size)
+        chip = make_chip(text if number is None else wording(f"{number} {text}"), colour(class_id), size)
         if x and x + chip.width > width:
             x, y = 0, y + chip.height + 1
         chips.append(chip)

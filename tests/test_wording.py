@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import onnx
@@ -11,8 +12,9 @@ from fontTools.ttLib import TTFont
 
 from helpers import graph, wording
 from helpers.course.place import repository
+from helpers.course.surgery import pair_svg
 from helpers.drawing import grid, show
-from helpers.labels import load_font, make_chip
+from helpers.labels import legend_chips, load_font, make_chip
 from helpers.table import Table
 
 
@@ -103,3 +105,32 @@ def test_the_font_has_every_character_of_the_catalogues():
         texts = tomllib.loads(path.read_text("utf-8")).get("text", {}).values()
         lacking = {c for text in texts for c in text if wording.is_wide(c) and ord(c) not in has}
         assert lacking == set(), f"{path.name}: not in helpers/fonts (LICENSE.txt there says how it is made)"
+
+
+CHAIN = """<ir_version: 8, opset_import: ["": 17]>
+    g (float[1] x) => (float[1] y) { a = Exp(x) b = Abs(a) y = Neg(b) }"""
+
+
+def test_drawings_of_a_graph_are_said():
+    words = {"from above": "来自上方", "further on": "通向后面", "a part of the graph": "它的一部分"}
+    view = graph.subgraph(onnx.parser.parse_model(CHAIN), ["b"])
+    wording.set_translator(lambda text, label: words.get(text, text))
+    try:
+        svg = graph.to_svg(view)
+        pair = pair_svg([view], ["改动前" * 20])
+    finally:
+        wording.set_translator(None)
+    assert all(word in svg for word in words.values())
+    assert ET.fromstring(svg).get("aria-label") == "它的一部分"
+    assert float(ET.fromstring(pair).get("viewBox").split()[2]) > 9 * 2 * 60, "room for the caption"
+
+
+def test_captions_of_drawings_are_said_and_looked_for(shouting):
+    svg = pair_svg([graph.subgraph(onnx.parser.parse_model(CHAIN), ["b"])], ["boxes"])
+    assert ">框</text>" in svg
+    assert {("boxes", True), ("from above", True), ("further on", True)} <= set(shouting)
+
+
+def test_a_legend_counts_in_the_language_and_names_stay(shouting):
+    legend_chips({0: 3, 1: None}, ["RBC", "boxes"], 14, 640)
+    assert shouting == [("3 RBC", False)], "a class may be called boxes"

@@ -7,6 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from helpers.course.place import say
+from helpers.wording import columns, wording
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -105,7 +106,7 @@ def before_after(
     line = f"nodes: {diff_graphs(before, after)}; output: {output_text(before)} -> {output_text(after)}"
     bundle = {
         "image/svg+xml": pair_svg(views, captions),
-        "text/plain": f"<two graphs: {' | '.join(captions)}>",
+        "text/plain": f"<two graphs: {' | '.join(map(wording, captions))}>",
     }
     display(bundle, raw=True)  # type: ignore[no-untyped-call]
     say(line)
@@ -123,10 +124,11 @@ def pair_svg(views: Sequence[GraphView], captions: Sequence[str]) -> str:
         width, height = (int(found[1]), int(found[2])) if found else (400, 300)
         own = f" x='{left:g}' y='{_CAPTION}' width='{width}' height='{height}'"
         inner = re.sub(r" width='\d+'([^>]*?) style='[^']*'", rf"{own}\1", svg, count=1)
+        caption = wording(caption, label=True)
         place = f"x='{left + 4:g}' y='22' font-size='15' font-weight='600' fill='#1d2430'"
         text = f"<text {place}>{escape(caption)}</text>"
         parts.append(text + inner)
-        left += max(width, 9 * len(caption)) + _GAP
+        left += max(width, 9 * columns(caption)) + _GAP
         tallest = max(tallest, height)
     wide, high = left - _GAP + 24, tallest + _CAPTION + 12
     shown = f"width='{min(wide, PAGE):g}' style='max-width:100%;height:auto' role='img'"
