@@ -10,9 +10,12 @@ NVIDIA driver answers, else the CPU set), and hands over to `python -m helpers c
     python bootstrap.py lab                         JupyterLab at lesson 00
     python bootstrap.py refresh                     execute the lessons again and show what changed
     python bootstrap.py benchmark [--list]          time our path and its peers side by side
-    python bootstrap.py setup [--no-lock]           only make .venv
+    python bootstrap.py versions                    what is installed, and what moved since the lock
+    python bootstrap.py setup                       only make .venv
     python bootstrap.py lock                        write requirements/lock*.txt anew
     python bootstrap.py colab                       install what this Python lacks (the lessons' first cell)
+
+With --no-lock, a command installs the newest packages that the floors allow, instead of the lock.
 
 Settings (environment): TORCH_INDEX, another package index that has torch builds (for example CPU builds on
 Linux); COURSE_SET=cpu or gpu, instead of asking the driver; COURSE_VENV, another folder than .venv.
@@ -39,7 +42,10 @@ OVERRIDES = "opencv-python; python_version < '3'\n"
 # torch brings these itself, and which ones depends on its build; so they are not in the lock.
 FROM_TORCH = re.compile(r"(cuda-|nvidia-(?!ml-py)|triton)")
 EXTRAS = ("course", "ultralytics", "scale", "dev")
-COURSE_COMMANDS = ("run", "test", "test-gpu", "test-browser", "lab", "execute", "sync", "check", "restamp")
+COURSE_COMMANDS = (
+    "run", "test", "test-gpu", "test-browser", "lab", "execute", "refresh", "sync", "check", "restamp",
+    "versions",
+)  # fmt: skip
 
 
 class SetupError(RuntimeError):
@@ -48,17 +54,16 @@ class SetupError(RuntimeError):
 
 def main(arguments: list[str]) -> int:
     """Carry out one command; returns the exit code."""
-    command, rest = (arguments or ["help"])[0], arguments[1:]
+    command, rest = (arguments or ["help"])[0], [word for word in arguments[1:] if word != "--no-lock"]
+    locked = "--no-lock" not in arguments
+    show_every_letter()
     try:
         if command in COURSE_COMMANDS:
-            return call([str(ensure_environment()), "-m", "helpers", "course", command, *rest])
+            return call([str(ensure_environment(locked=locked)), "-m", "helpers", "course", command, *rest])
         if command == "benchmark":
-            return call([str(ensure_environment()), "-m", "helpers", command, *rest])
-        if command == "refresh":
-            code = call([str(ensure_environment()), "-m", "helpers", "course", "execute", *rest])
-            return code or call(["git", "--no-pager", "diff", "--stat", "--", "notebooks"])
+            return call([str(ensure_environment(locked=locked)), "-m", "helpers", command, *rest])
         if command == "setup":
-            print(f"python: {ensure_environment(locked='--no-lock' not in rest)}")
+            print(f"python: {ensure_environment(locked=locked)}")
             return 0
         if command == "lock":
             return write_lock()
@@ -71,9 +76,17 @@ def main(arguments: list[str]) -> int:
     return 0 if command in ("help", "-h", "--help") else 2
 
 
+def show_every_letter() -> None:
+    """Print what a Windows code page lacks as escapes, instead of ending with an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def call(command: list[str]) -> int:
-    """Run a command from the repository's root; returns its exit code."""
-    return subprocess.run(command, cwd=ROOT, check=False).returncode
+    """Run a command from the repository's root, in UTF-8 on every system; returns its exit code."""
+    environment = {**os.environ, "PYTHONUTF8": "1"}
+    return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
 
 
 def which_set() -> str:
@@ -85,10 +98,10 @@ def which_set() -> str:
     if named or program is None:
         return named or "cpu"
     try:
-        answer = subprocess.run([program, "-L"], capture_output=True, text=True, timeout=30, check=False)
+        answer = subprocess.run([program, "-L"], capture_output=True, timeout=30, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return "cpu"
-    return "gpu" if answer.returncode == 0 and "GPU " in answer.stdout else "cpu"
+    return "gpu" if answer.returncode == 0 and b"GPU " in answer.stdout else "cpu"
 
 
 def check_version(version: tuple[int, ...] = tuple(sys.version_info[:3])) -> None:
@@ -218,7 +231,7 @@ def write_lock() -> int:
 
 def write(path: Path, lines: list[str]) -> None:
     """Write lines, and say so."""
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
     print(f"{path.relative_to(ROOT)}: {len(lines) - 1} packages")
 
 

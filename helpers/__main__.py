@@ -10,7 +10,15 @@ from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from helpers.arguments import add_thresholds, class_names, folder, new_onnx_file, number, picture_size
+from helpers.arguments import (
+    add_thresholds,
+    class_names,
+    folder,
+    new_onnx_file,
+    number,
+    picture_size,
+    show_every_letter,
+)
 from helpers.convert import Recipe, convert, export_checkpoint
 from helpers.download import find_checkpoint
 from helpers.patch_cli import progress, report
@@ -35,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0 when all went well, 1 when it failed (one line on stderr says why), 2 when the arguments are wrong.
     """
+    show_every_letter()
     options = _parser().parse_args(arguments)
     try:
         return int(options.run(options) or 0)

@@ -7,13 +7,22 @@ from __future__ import annotations
 
 import argparse
 import math
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["add_thresholds", "class_names", "folder", "new_onnx_file", "number", "picture_size", "whole"]
+__all__ = ["add_thresholds", "class_names", "folder", "new_onnx_file", "number", "picture_size"]
+__all__ += ["show_every_letter", "whole"]
+
+
+def show_every_letter() -> None:
+    """Let a console whose code page lacks a letter (`→` on Windows, piped) show an escape, not an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def picture_size(text: str) -> tuple[int, int]:

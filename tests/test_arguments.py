@@ -1,9 +1,12 @@
 """Wrong values on the command line are refused before any work."""
 
 import argparse
+import io
+import sys
 
 import pytest
 
+from helpers import arguments
 from helpers.arguments import folder, new_onnx_file, number, picture_size, whole
 
 
@@ -47,3 +50,17 @@ def test_what_is_not_there_yet(tmp_path):
     assert folder(str(tmp_path)) == tmp_path
     (tmp_path / "a.onnx").write_text("old")
     assert new_onnx_file(str(tmp_path / "a.onnx")) == tmp_path / "a.onnx"
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_a_console_without_the_letter_shows_an_escape(monkeypatch, stream):
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, stream, io.TextIOWrapper(written, encoding="cp1252"))
+    arguments.show_every_letter()
+    print("1 → 2", file=getattr(sys, stream), flush=True)
+    assert written.getvalue().replace(b"\r", b"") == b"1 \\u2192 2\n"
+
+
+def test_a_stream_that_cannot_be_set_is_left_alone(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    arguments.show_every_letter()

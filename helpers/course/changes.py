@@ -148,7 +148,8 @@ def _bare(text: str) -> str:
     """Text without tags, a line for each row of a table."""
     if not text.lstrip().startswith("<") or text.startswith("<picture "):
         return text
-    return unescape(re.sub(r"<[^>]+>", " ", re.sub(r"</(?:tr|p|div|text|g)>", "\n", text)))
+    rows = re.sub(r"<[^>]+>", " ", re.sub(r"</(?:tr|p|div|text|g)>", "\n", text)).splitlines()
+    return unescape("\n".join(" ".join(row.split()) for row in rows))
 
 
 def _descriptions(old: Any, new: Any) -> Iterator[str]:

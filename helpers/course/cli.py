@@ -46,6 +46,7 @@ def add_parser(subparsers: Subparsers) -> None:
     sync = command("sync", "make notebooks from their text twins, keeping outputs that still belong", _sync)
     sync.add_argument("--from-notebook", action="store_true", help="the other way: twins from notebooks")
     check = command("check", "the rules that committed notebooks keep", _check)
+    command("versions", "what is installed, and what moved since the lock", _versions)
     command("restamp", "write the repository's address into badges and clone lines", _restamp)
     command("picture", "draw the README's picture, docs/result.jpg, with the bundled model", _picture)
     translate = command("translate", "compare the Chinese text with the English, and stamp it", _translate)
@@ -169,14 +170,16 @@ def _execute(options: argparse.Namespace) -> int:
 
 
 def _refresh(options: argparse.Namespace) -> int:
-    from helpers.course import refresh, twins
+    from helpers.course import refresh
 
-    beginnings = tuple(options.lessons) or ("",)
-    everything = [twin for language in LANGUAGES for twin in twins.lessons(language=language)]
-    wanted = [twin for twin in everything if twin.name.startswith(beginnings)]
-    if not wanted:
-        twins.lessons(options.lessons)  # says which lessons there are
-    return refresh.refresh(wanted, run=not options.no_run)
+    return refresh.refresh(refresh.every_edition(options.lessons), run=not options.no_run)
+
+
+def _versions(_options: argparse.Namespace) -> int:
+    from helpers.course import versions
+
+    say(versions.show())
+    return 0
 
 
 def _sync(options: argparse.Namespace) -> int:

@@ -63,8 +63,11 @@ def relative(path: str | Path) -> str:
 def say(text: str = "") -> None:
     """Write one line for the reader, in the lesson's language where that has words for it.
 
+    What the console's code page lacks (`→` on Windows, piped) is written as an escape.
+
     >>> say("one line")
     one line
     """
-    sys.stdout.write(wording(text) + "\n")
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    sys.stdout.write(f"{wording(text)}\n".encode(encoding, "backslashreplace").decode(encoding))
     sys.stdout.flush()

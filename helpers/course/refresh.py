@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from helpers.course.changes import CellChange, compare, first_line
+from helpers.course.language import LANGUAGES
 from helpers.course.place import relative, repository, say
 from helpers.course.rules import broken_rules, ignored_cells
 from helpers.course.runner import LessonFailedError, execute, not_run_reasons
-from helpers.course.twins import notebook_of, read_notebook
+from helpers.course.twins import lessons, notebook_of, read_notebook
 
-__all__ = ["NotebookChanges", "closing", "committed", "refresh"]
+__all__ = ["NotebookChanges", "closing", "committed", "every_edition", "refresh"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,18 @@ class NotebookChanges:
         lines = [self.name, *(str(change) for change in self.changes if not change.expected)]
         expected = [change.cell for change in self.changes if change.expected]
         return "\n".join([*lines, *([f"differ, as they may: {', '.join(expected)}"] if expected else [])])
+
+
+def every_edition(names: Sequence[str] = ()) -> list[Path]:
+    """Text twins of the named lessons (all without) in every language, English first: the others follow it.
+
+    Raises:
+        ValueError: A name that no lesson begins with.
+    """
+    lessons(names)
+    beginnings = tuple(names) or ("",)
+    everything = (twin for language in LANGUAGES for twin in lessons(language=language))
+    return [twin for twin in everything if twin.name.startswith(beginnings)]
 
 
 def refresh(twins: Sequence[Path], *, run: bool = True) -> int:
@@ -166,8 +179,8 @@ def _reasons(notebooks: Sequence[NotebookChanges]) -> Iterator[str]:
     for notebook in notebooks:
         for reason in notebook.not_run:
             where.setdefault(reason, []).append(_label(notebook.name))
-    for reason, lessons in where.items():
-        yield f"not run here: {reason} ({', '.join(dict.fromkeys(lessons))})"
+    for reason, names in where.items():
+        yield f"not run here: {reason} ({', '.join(dict.fromkeys(names))})"
 
 
 def _label(name: str) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import sys
 
 import pytest
 
@@ -54,3 +56,20 @@ def test_paths_are_told_from_the_root(repository, tmp_path):
     assert place.repository() == repository
     assert place.relative(repository / "build" / "a" / "b.onnx") == "build/a/b.onnx"
     assert place.relative(tmp_path / "elsewhere.onnx") == "elsewhere.onnx"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "expected"),
+    [("cp1252", b"\\u2264 \\u4e2d \xd7"), ("utf-8", "≤ 中 ×".encode()), ("ascii", b"\\u2264 \\u4e2d \\xd7")],
+)
+def test_saying_never_fails_on_a_code_page(monkeypatch, encoding, expected):
+    written = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(written, encoding=encoding))
+    place.say("≤ 中 ×")
+    assert written.getvalue().rstrip() == expected
+
+
+def test_saying_to_a_stream_without_an_encoding(monkeypatch):
+    monkeypatch.setattr("sys.stdout", io.StringIO())
+    place.say("≤")
+    assert sys.stdout.getvalue() == "≤\n"
