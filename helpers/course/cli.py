@@ -48,7 +48,7 @@ def add_parser(subparsers: Subparsers) -> None:
     check = command("check", "the rules that committed notebooks keep", _check)
     command("versions", "what is installed, and what moved since the lock", _versions)
     command("restamp", "write the repository's address into badges and clone lines", _restamp)
-    command("picture", "draw the README's picture, docs/result.jpg, with the bundled model", _picture)
+    command("picture", "the pictures outside lessons: README's, gallery, cheat sheets", _picture)
     translate = command("translate", "compare the Chinese text with the English, and stamp it", _translate)
     translate.add_argument("--accept", action="store_true", help="stamp unedited passages, too")
     for parser in (run, execute, sync):
@@ -162,17 +162,20 @@ def _lab(options: argparse.Namespace) -> int:
 
 
 def _execute(options: argparse.Namespace) -> int:
-    from helpers.course import runner, twins
+    from helpers.course import gallery, runner, twins
 
     results = runner.execute(twins.lessons(options.lessons, language=options.language))
     say(f"\n{runner.summary(results)}")
+    gallery.update((options.language,))
     return _check(options)
 
 
 def _refresh(options: argparse.Namespace) -> int:
-    from helpers.course import refresh
+    from helpers.course import gallery, refresh
 
-    return refresh.refresh(refresh.every_edition(options.lessons), run=not options.no_run)
+    code = refresh.refresh(refresh.every_edition(options.lessons), run=not options.no_run)
+    gallery.update()
+    return code
 
 
 def _versions(_options: argparse.Namespace) -> int:
@@ -236,8 +239,13 @@ def _restamp(_options: argparse.Namespace) -> int:
 
 
 def _picture(_options: argparse.Namespace) -> int:
+    from helpers.course import gallery
+    from helpers.course.cheat_sheet import write_sheet
     from helpers.course.portrait import make_portrait
 
-    path = make_portrait()
-    say(f"{relative(path)}  {path.stat().st_size / 1000:.0f} kB")
+    docs = repository() / "docs"
+    paths = [make_portrait(), *(path for language in LANGUAGES for path in write_sheet(docs, language))]
+    for path in [*paths, *(repository() / path for path in gallery.update())]:
+        size = f"{path.stat().st_size / 1000:.0f} kB" if path.is_file() else "removed"
+        say(f"{relative(path)}  {size}")
     return 0

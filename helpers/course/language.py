@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
-__all__ = ["LANGUAGES", "Catalog", "LabelError", "catalog", "current", "settle_language", "translate_figure"]
+__all__ = ["LANGUAGES", "Catalog", "LabelError", "catalog", "current", "settle_language", "speak"]
+__all__ += ["translate_figure"]
 
 LANGUAGES = {"en": "English", "zh-CN": "简体中文"}
 _FOLDER = Path(__file__).with_name("catalog")
@@ -145,7 +146,15 @@ def _colab_language() -> str:
 
 def settle_language() -> None:
     """Make labels speak the lesson's language from here on."""
-    language = current()
+    speak(current())
+
+
+def speak(language: str) -> None:
+    """Make labels speak this language from here on.
+
+    Raises:
+        ValueError: A language that has no catalogue.
+    """
     if language == "en":
         set_translator(None)
         return
