@@ -1,0 +1,46 @@
+"""Lesson 00 in the browser: the dropdown of models, the contents, the first exercise."""
+
+from browser_checks import LessonChecks
+
+
+class TestLesson00(LessonChecks):
+    lesson = "00"
+
+    def test_the_dropdown_offers_the_models_and_stays_at_the_one_that_works(self, reader):
+        box = reader.show("00-model").locator("select")
+        assert box.input_value() == "blood-cells"
+        assert "yolov7-e6e" in box.locator("option").all_text_contents()
+        remembered = reader.lab.course / "build" / "picked-model.txt"
+        for name in ("yolov7-tiny", "blood-cells"):
+            said = reader.output_after("00-model", lambda name=name: box.select_option(name))
+            assert f"build/{name}/" in said
+            reader.picture(f"model-{name}", "00-model")
+        assert remembered.read_text("utf-8") == "blood-cells\n"
+
+    def test_a_link_of_the_contents_leads_to_its_heading(self, reader):
+        link = reader.show("00-contents").locator("a").nth(4)
+        heading = reader.cell("00-files-text").locator("h2")
+        assert link.text_content() == heading.text_content().removesuffix("¶")
+        link.click()
+        reader.page.wait_for_timeout(1500)
+        reader.picture("contents")
+        assert 0 < heading.bounding_box()["y"] < reader.page.viewport_size["height"] - 100
+
+    def test_every_link_of_the_contents_has_a_heading(self, reader):
+        links = reader.cell("00-contents").locator("a").all_text_contents()
+        headings = reader.page.locator(".jp-MarkdownCell h2").all_text_contents()
+        assert len(links) >= 8
+        assert set(links) <= {heading.removesuffix("¶") for heading in headings}
+
+    def test_the_map_leads_to_the_lessons(self, reader):
+        reader.picture("map", "00-map", ".jp-OutputArea")
+        assert reader.cell("00-map").locator("a").count() >= 10
+
+    def test_an_exercise_wrongly_and_rightly(self, reader):
+        said = reader.answer("00-exercise-1", "...", "3")
+        reader.picture("exercise-wrong", "00-exercise-1")
+        assert reader.is_hint(said, "00.1")
+        assert "25200" not in said
+        said = reader.answer("00-exercise-1", "= 3", "= 25200")
+        reader.picture("exercise-right", "00-exercise-1")
+        assert reader.is_right(said, "00.1")
