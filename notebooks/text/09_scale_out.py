@@ -439,4 +439,4 @@ answer = ...  # a function: rows -> list of paths
 _ = exercises.check("09", 3, answer)
 
 # %% [markdown] id="09-next"
-# Next: 10 · When it breaks
+# Next: [10 · When it breaks](10_when_it_breaks.ipynb)
