@@ -4,12 +4,12 @@ PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 py
 MODEL ?=
 export TORCH_INDEX COURSE_SET
 
-.PHONY: help run test test-gpu test-browser lab refresh setup lock benchmark
+.PHONY: help run test test-gpu test-browser lab refresh setup lock benchmark mutants
 help:
 	@$(PYTHON) bootstrap.py help
 run:
 	@$(PYTHON) bootstrap.py run $(if $(MODEL),--model $(MODEL))
-benchmark:
-	@$(PYTHON) bootstrap.py benchmark $(OPTIONS)
+benchmark mutants:
+	@$(PYTHON) bootstrap.py $@ $(OPTIONS)
 test test-gpu test-browser lab refresh setup lock:
 	@$(PYTHON) bootstrap.py $@

@@ -10,6 +10,7 @@ NVIDIA driver answers, else the CPU set), and hands over to `python -m helpers c
     python bootstrap.py lab                         JupyterLab at lesson 00
     python bootstrap.py refresh                     execute the lessons again and show what changed
     python bootstrap.py benchmark [--list]          time our path and its peers side by side
+    python bootstrap.py mutants [MODULE ...]        change patches and checkers, and see what no test notices
     python bootstrap.py versions                    what is installed, and what moved since the lock
     python bootstrap.py setup                       only make .venv
     python bootstrap.py lock                        write requirements/lock*.txt anew
@@ -62,6 +63,8 @@ def main(arguments: list[str]) -> int:
             return call([str(ensure_environment(locked=locked)), "-m", "helpers", "course", command, *rest])
         if command == "benchmark":
             return call([str(ensure_environment(locked=locked)), "-m", "helpers", command, *rest])
+        if command == "mutants":
+            return call([str(ensure_environment(locked=locked)), "-m", "tests.mutation", *rest])
         if command == "setup":
             print(f"python: {ensure_environment(locked=locked)}")
             return 0

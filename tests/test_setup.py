@@ -144,6 +144,7 @@ def test_every_make_target_reaches_the_script(repository):
         "lab": "lab",
         "refresh": "refresh",
         "benchmark": "benchmark --list",
+        "mutants": "mutants --list",
     }.items():
         dry = subprocess.run(
             ["make", "-n", target, "MODEL=x", "OPTIONS=--list"],

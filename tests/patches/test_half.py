@@ -503,6 +503,7 @@ def detect_in_torch(network, image_bgr, *, half):
     return Detections(box.boxes_to_picture(found.boxes_xyxy), found.scores, found.class_ids)
 
 
+@pytest.mark.slow
 def test_rounding_every_activation_gives_the_same_boxes_too():
     """ONNX Runtime's CPU kernels round the weights alone; a GPU rounds what each layer hands on, too."""
     weights = Path(__file__).parents[2] / "data" / "blood-cells.safetensors"
