@@ -61,6 +61,7 @@ def _curves(axes: Axes, report: EvaluationReport, title: str, score_threshold: f
         if len(above):
             axes.plot(curve.recall[above[-1]], curve.precision[above[-1]], "o", color=tint, markersize=7)
     axes.set(xlim=(0, 1.02), ylim=(0, 1.04))
+    axes.tick_params(pad=6)  # so that the two zeros stand apart
     axes.grid(color=_RULE, linewidth=0.8)
     axes.set_xlabel(f"recall (dot: score {score_threshold})", fontsize=9, color=_INK)
     axes.set_ylabel("precision", fontsize=9, color=_INK)
@@ -131,6 +132,7 @@ def list_figure(right: Sequence[bool], objects: int) -> Figure:
     axes.step(grid, lifted, where="pre", color=PALETTE[0], linewidth=2, label="lifted")
     axes.plot(recall, precision, "o--", color=PALETTE[1], linewidth=1.2, label="down the list")
     axes.set(xlim=(0, 1), ylim=(0, 1.08))
+    axes.tick_params(pad=6)  # so that the two zeros stand apart
     axes.set_xlabel("recall", fontsize=9, color=_INK)
     axes.set_ylabel("precision", fontsize=9, color=_INK)
     axes.legend(frameon=False, fontsize=9, labelcolor=_INK)

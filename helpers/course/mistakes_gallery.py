@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["mistake_caption", "mistakes_gallery"]
 
 _TRUTH, _WRONG = (20, 20, 20), (200, 30, 30)
+_EMPTY = 246  # grey of a place without a mistake
 _CAPTION = 15  # letters above a close-up
 
 
@@ -29,7 +30,7 @@ def mistakes_gallery(
     kinds: Sequence[str] = ("missed", "doubled", "confused", "loose", "background"),
     cell_width: int = 120,
 ) -> NDArray[np.uint8] | None:
-    """Close-ups of the mistakes, a row a kind: objects thin and black, what is wrong thick and red.
+    """Close-ups of the mistakes, a column a kind: objects thin and black, what is wrong thick and red.
 
     Args:
         report: Of an evaluation on these pictures.
@@ -40,21 +41,22 @@ def mistakes_gallery(
         cell_width: Of a close-up, pixels.
 
     Returns:
-        The gallery, a row for every kind, so that its size is always the same; None without any mistake.
+        The gallery, a column for every kind, so that its size is always the same; None without any mistake.
     """
     from helpers.drawing import grid
 
     found = [mistake for mistake in report.mistakes(score_threshold) if mistake.kind in kinds]
     if not found:
         return None
-    rows, blank = [], np.full((cell_width, cell_width, 3), 255, np.uint8)
+    columns: list[list[tuple[NDArray[np.uint8], str]]] = []
     for kind in kinds:
         mine = sorted((m for m in found if m.kind == kind), key=lambda mistake: -mistake.score)[:each]
         cells = [_close_up(m, pictures[m.picture], report, cell_width) for m in mine]
-        captions = [mistake_caption(m, report) for m in mine] or [f"{kind}: none"]
-        cells, missing = cells + [blank] * (each - len(cells)), each - len(captions)
-        rows.append(grid(cells, each, captions=captions + [""] * missing, cell_width=cell_width))
-    return np.concatenate(rows)
+        words = [mistake_caption(m, report) for m in mine] or [f"{kind}: none"]
+        cells += [np.full((cell_width, cell_width, 3), _EMPTY, np.uint8)] * (each - len(cells))
+        columns.append(list(zip(cells, words + [""] * (each - len(words)), strict=True)))
+    pictures_bgr, captions = zip(*(column[row] for row in range(each) for column in columns), strict=True)
+    return grid(pictures_bgr, len(kinds), captions=captions, cell_width=cell_width)
 
 
 def mistake_caption(mistake: Mistake, report: EvaluationReport) -> str:

@@ -1,4 +1,4 @@
-"""The gallery: a row a kind, the worst first, the object thin and black, what is wrong thick and red."""
+"""The gallery: a column a kind, the worst first, the object thin and black, what is wrong thick and red."""
 
 from __future__ import annotations
 
@@ -46,17 +46,19 @@ def test_captions(found, captions):
     assert [mistake_caption(each, judged) for each in judged.mistakes()] == captions
 
 
-def test_a_row_a_kind_and_blanks_where_there_are_no_more():
+def test_a_column_a_kind_and_grey_where_there_are_no_more():
     found = boxes(
         ([100, 60, 140, 100], 0.9, 0), ([101, 60, 140, 100], 0.7, 0), ([102, 60, 140, 100], 0.6, 0),
         ([150, 110, 190, 150], 0.5, 1),
     )  # fmt: skip
     gallery = mistakes_gallery(*report(found), each=2, cell_width=60)
-    assert gallery.shape == (5 * 86, 2 * 60 + 6, 3), "the size does not depend on what was found"
-    assert (gallery[26:86, 66:] == 255).all(), "one object is missed, so the second place is blank"
-    assert (gallery[2 * 86 + 26 : 3 * 86] == 255).all(), "nothing is confused"
-    assert gallery[2 * 86 : 2 * 86 + 26].min() < 128, "and that is said"
-    assert mistakes_gallery(*report(found), each=2, cell_width=60, kinds=["missed"]).shape[0] == 86
+    assert gallery.shape == (2 * 86 + 6, 5 * 66 - 6, 3), "the size does not depend on what was found"
+    assert (gallery[92 + 26 :, :60] == 246).all(), "one object is missed, so the second place is empty"
+    assert (gallery[92 + 26 :, 66:126] != 246).any(), "two are doubled"
+    assert (gallery[26:86, 2 * 66 : 2 * 66 + 60] == 246).all(), "nothing is confused"
+    assert gallery[:26, 2 * 66 : 2 * 66 + 60].min() < 128, "and that is said"
+    assert gallery[92 : 92 + 26, 2 * 66 : 2 * 66 + 60].min() == 255, "once"
+    assert mistakes_gallery(*report(found), each=2, cell_width=60, kinds=["missed"]).shape == (178, 60, 3)
     assert mistakes_gallery(*report(found), each=2, cell_width=60, kinds=["confused"]) is None
 
 
@@ -72,7 +74,8 @@ def test_the_best_scored_comes_first():
 
 def test_frames_are_where_the_boxes_are():
     """The missed object lies in the middle of a window of 2 * 1.1 * 40 pixels, moved inside the picture."""
-    cell = mistakes_gallery(*report(boxes(([100, 60, 140, 100], 0.9, 0))), each=1, cell_width=88)[26:114]
+    judged = report(boxes(([100, 60, 140, 100], 0.9, 0)))
+    cell = mistakes_gallery(*judged, each=1, cell_width=88, kinds=["missed"])[26:114]
     assert cell.shape == (88, 88, 3)  # one pixel of the picture a pixel; it starts at (0, 0)
     assert cell[40, 20].tolist() == cell[20, 40].tolist() == RED
     assert cell[40, 60].tolist() == RED
