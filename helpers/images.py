@@ -25,9 +25,7 @@ Size = tuple[int, int]
 __all__ = ["ImageError", "Letterbox", "find_images", "iter_images", "letterbox", "load_image", "place"]
 __all__ += ["save_image", "to_tensor"]
 
-IMAGE_SUFFIXES = frozenset(
-    (".avif", ".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
-)
+IMAGE_SUFFIXES = {".avif", ".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 GREY = 114
 
 
@@ -55,14 +53,18 @@ def load_image(path: str | Path) -> NDArray[np.uint8]:
         found = found if Path(path).exists() else "no file there"
         raise ImageError(f"{path}: expected a picture file, found {found}; check the path") from error
     head = raw[:512].tobytes()
+    log, level = cv2.utils.logging, cv2.utils.logging.getLogLevel()
     try:
+        log.setLogLevel(log.LOG_LEVEL_SILENT)  # what OpenCV dislikes, the error says once
         image_bgr = None if _is_text(head) else cv2.imdecode(raw, cv2.IMREAD_COLOR)
     except cv2.error as error:
         raise ImageError(f"{path}: OpenCV cannot decode this picture: {error.err}") from error
+    finally:
+        if level != log.LOG_LEVEL_SILENT:  # else another thread is in here, and brings it back
+            log.setLogLevel(level)
     if image_bgr is None:
-        raise ImageError(
-            f"{path}: expected a complete picture (JPEG, PNG, ...), found {_describe(head, len(raw))}"
-        )
+        found = _describe(head, len(raw))
+        raise ImageError(f"{path}: expected a complete picture (JPEG, PNG, ...), found {found}")
     return np.asarray(image_bgr, np.uint8)
 
 

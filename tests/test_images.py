@@ -99,7 +99,10 @@ def contents(tmp_path, picture):
     }
 
 
-def test_no_picture_is_named_for_what_it_is(tmp_path, picture):
+def test_no_picture_is_named_for_what_it_is_and_opencv_adds_nothing(tmp_path, picture, capfd):
+    import cv2
+
+    level = cv2.utils.logging.getLogLevel()
     for number, (found, data) in enumerate(contents(tmp_path, picture).items()):
         path = tmp_path / f"{number}.jpg"
         path.write_bytes(data)
@@ -107,6 +110,8 @@ def test_no_picture_is_named_for_what_it_is(tmp_path, picture):
             load_image(path)
         assert str(path) in str(caught.value)
         assert f"found {found}" in str(caught.value)
+    assert capfd.readouterr() == ("", "")
+    assert cv2.utils.logging.getLogLevel() == level > 0
 
 
 def test_no_file(tmp_path):
