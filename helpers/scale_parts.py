@@ -8,7 +8,7 @@ a picture that was replaced is looked at again. Names with `_` or `.` in front a
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import astuple, dataclass
 from hashlib import sha256
@@ -144,6 +144,7 @@ class Results:
             self._sweep()
             yield
             self._sweep()
+            self.unite()
         finally:
             lock.release()
 
@@ -184,16 +185,34 @@ class Results:
 
     def drop(self, paths: Iterable[str]) -> int:
         """Remove the rows of pictures that are about to be looked at again; returns how many there were."""
-        pa, pc = package("pyarrow"), package("pyarrow.compute")
-        wanted, dropped = pa.array(list(paths), pa.string()), 0
-        for path in self.parts() if len(wanted) else []:
-            stale = pc.is_in(self._read(path, ["path"])["path"], value_set=wanted)
-            if not (count := pc.sum(stale).as_py()):
+        wanted = set(paths)
+        return self._remove(wanted.__contains__) if wanted else 0
+
+    def unite(self) -> int:
+        """Leave each picture one row; returns how many were too many.
+
+        The workers of a killed run live on for a moment: what they still write, the next run does, too.
+        """
+        seen: set[str] = set()
+
+        def again(path: str) -> bool:
+            known = path in seen
+            seen.add(path)
+            return known
+
+        return self._remove(again)
+
+    def _remove(self, unwanted: Callable[[str], bool]) -> int:
+        """Remove rows by their paths; files without such a row are not touched."""
+        removed = 0
+        for path in self.parts():
+            stale = [unwanted(each) for each in self._read(path, ["path"])["path"].to_pylist()]
+            if not any(stale):
                 continue
-            dropped += count
-            table = self._read(path).filter(pc.invert(stale))
+            removed += sum(stale)
+            table = self._read(path).filter(package("pyarrow").array([not each for each in stale]))
             path.unlink() if not len(table) else self._write(path, table)
-        return dropped
+        return removed
 
     def write(self, name: str, rows: Sequence[dict[str, Any]]) -> Path:
         """Write one part, whole or not at all."""

@@ -44,6 +44,7 @@ def test_nothing_yet(results):
     assert results.parts() == []
     assert results.done() == set()
     assert results.drop(["a.jpg"]) == 0
+    assert results.unite() == 0
     assert results.table().schema == schema()
     assert len(results.table()) == 0
 
@@ -86,6 +87,15 @@ def test_files_without_a_stale_row_are_not_touched(filled):
     before = {path.name: path.stat().st_mtime_ns for path in filled.parts()}
     filled.drop(["c.jpg"])
     assert filled.parts()[0].stat().st_mtime_ns == before["part-1.parquet"]
+
+
+@pytest.mark.parametrize("late", [[B], [A, B], [B, C], [A, B, C]], ids=["one", "a part", "two", "all"])
+def test_what_a_killed_run_writes_late_leaves_one_row_a_picture(filled, late):
+    """Its workers live on for a moment, and the next run does the same pictures, perhaps in other parts."""
+    with filled.opened(JOB):
+        filled.write("part-0.parquet", [row(picture) for picture in late])
+    assert filled.table().column("path").to_pylist() == ["a.jpg", "b.jpg", "c.jpg"]
+    assert filled.unite() == 0
 
 
 @pytest.mark.parametrize(
@@ -145,7 +155,7 @@ def test_what_a_kill_leaves_is_swept_away(filled):
 
 def test_a_damaged_file_is_named_with_its_cure(filled):
     filled.parts()[0].write_bytes(b"PAR1 no")
-    for call in (filled.done, filled.table, lambda: filled.drop(["a.jpg"])):
+    for call in (filled.done, filled.table, filled.unite, lambda: filled.drop(["a.jpg"])):
         with pytest.raises(ScaleError, match=r"part-1.parquet: expected a Parquet file.*delete it"):
             call()
 
