@@ -64,3 +64,13 @@ def small():
     from small_graph import SMALL
 
     return onnx.parser.parse_model(SMALL)
+
+
+@pytest.fixture
+def marked():
+    """Another language, in which every text that is looked up stands in brackets."""
+    from helpers import wording
+
+    wording.set_translator(lambda text, label: f"«{text}»")
+    yield
+    wording.set_translator(None)

@@ -38,3 +38,20 @@ def test_the_pipeline_has_a_card_for_each_file_and_one_at_each_end(count):
     assert "best.pt" in words
     assert len(chart.axes[0].patches) == count + 2
     assert render(chart).std() > 5
+
+
+def test_every_word_on_a_card_is_said_in_the_lessons_language(marked, tmp_path):
+    (tmp_path / "00_start_here.ipynb").touch()
+    there, first = CARDS[0], course_map(tmp_path)._repr_html_().split("</div>")[0]
+    assert all(f"«{word}»" in first for word in (there.title, there.about, there.result))
+    assert course_map(tmp_path)._repr_html_().count("«comes later»") == len(CARDS) - 1
+    assert f"«{there.title}» " in repr(course_map(tmp_path))
+    assert f"«{there.about}»\n" in repr(course_map(tmp_path))
+    assert repr(course_map(tmp_path)).count("(«later»)") == len(CARDS) - 1
+
+
+def test_titles_of_wide_characters_leave_the_columns_straight(monkeypatch, tmp_path):
+    said = {"Export": "导出", "a checkpoint becomes a graph": "about", "Inspect": "in"}
+    monkeypatch.setattr("helpers.course.atlas.wording", lambda text, label: said.get(text, text))
+    export, inspect = repr(course_map(tmp_path)).splitlines()[2:4]
+    assert export.index("about") + 2 == inspect.index("what is inside"), "two characters take four columns"

@@ -47,3 +47,13 @@ def test_statements_and_what_cannot_be_checked(capsys):
     assert page.count("<tr>") == 4
     assert "everybody &lt;known&gt;" in page
     assert page.index(">wrong<") < page.index(">right<") < page.index(">not checkable<")
+
+
+def test_verdicts_are_said_in_the_lessons_language(marked, capsys):
+    claims = Claims()
+    claims.statement("all of <them>", False, "2 of 3")
+    assert capsys.readouterr().out == "«wrong          all of <them>: 2 of 3»\n"
+    page = claims.table()._repr_html_()
+    said = ("verdict", "the guides say", "recomputed", "wrong", "all of &lt;them&gt;", "2 of 3")
+    assert [text for text in said if f">«{text}»<" not in page] == []
+    assert claims.counts()[WRONG] == 1

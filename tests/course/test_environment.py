@@ -86,3 +86,13 @@ def test_the_gpu_is_what_its_driver_says(tmp_path, monkeypatch, answer, expected
     assert len(findings) == (3 if expected else 1)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
     assert environment.gpu_name() is None
+
+
+def test_the_closing_line_is_said_in_the_lessons_language(marked):
+    for state, line in (
+        ("ok", "ready: every lesson runs here"),
+        ("missing", "not ready: see the column fix"),
+    ):
+        report = Report((Finding("disk", state, "2 GB"),))
+        assert report._repr_html_().endswith(f"<p>«{line}»</p>")
+        assert str(report).endswith(f"\n«{line}»")

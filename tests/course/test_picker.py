@@ -8,6 +8,7 @@ import pytest
 
 from helpers.course import picker
 from helpers.course.picker import CourseModel, pick_model
+from helpers.wording import set_translator
 
 
 @pytest.fixture
@@ -74,3 +75,15 @@ def test_the_bundled_model_says_its_names():
     assert model.names == ("RBC", "WBC", "Platelets")
     assert model.load() is model.load(), "read once"
     assert [picture.name for picture in model.pictures(1)] == ["smear-9000"]
+
+
+def test_the_dropdown_speaks_the_lessons_language(reader, monkeypatch):
+    monkeypatch.setenv("YOLOV7_LANGUAGE", "zh-CN")
+    try:
+        pick_model()
+    finally:
+        set_translator(None)
+    box, note = reader[0].children
+    assert box.description == "模型"
+    assert "随课程提供" in note.value
+    assert "blood-cells" in note.value

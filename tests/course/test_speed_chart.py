@@ -6,6 +6,7 @@ import base64
 import json
 import re
 
+import numpy as np
 import pytest
 
 from helpers.course import charts, speed_chart
@@ -93,3 +94,20 @@ def test_jupyterlab_draws_this_version():
     if not scripts:
         pytest.skip("JupyterLab's page lies elsewhere")
     assert any(speed_chart.MIME in script.read_text(encoding="utf-8", errors="replace") for script in scripts)
+
+
+def test_both_forms_speak_the_lessons_language(marked, monkeypatch):
+    bundles = []
+    monkeypatch.setattr("IPython.display.display", lambda bundle, raw: bundles.append(bundle))
+    drawn = []
+    monkeypatch.setattr(charts, "render", lambda chart: drawn.append(chart) or np.zeros((4, 4, 3), np.uint8))
+    speed_chart.explore(ROWS, "")
+    page = json.dumps(bundles[0][speed_chart.MIME], ensure_ascii=False)
+    words = (
+        *(speed_chart.TITLE, speed_chart.FRONT, speed_chart.X_TITLE, speed_chart.Y_TITLE),
+        *("both", "input size ", "family", "input, px", "model", "AP val, %", "pictures/s", "parameters, M"),
+    )
+    assert [word for word in words if f'"«{word}»"' not in page] == []
+    axes = drawn[0].axes[0]
+    titles = [axes.get_title(loc="left"), axes.get_xlabel(), axes.get_ylabel()]
+    assert titles == [f"«{text}»" for text in (speed_chart.TITLE, speed_chart.X_TITLE, speed_chart.Y_TITLE)]

@@ -83,3 +83,15 @@ def test_an_upload_that_is_no_picture_is_said_in_one_line(screen, capsys):
 def test_what_is_no_picture_is_refused():
     with pytest.raises(ImageError):
         widgets._decoded({"name": "x.jpg", "content": b"<html>"})
+
+
+def test_labels_are_said_in_the_lessons_language(marked, screen, monkeypatch):
+    monkeypatch.setattr("ipywidgets.Output.clear_output", lambda self, wait: None)
+    calls = []
+    widgets.slider(calls.append, value=0.35, label="score")
+    widgets.choose(calls.append, ["a", "b"], label="picture")
+    widgets.upload(calls.append, fallback=PICTURE, label="yours")
+    controls = [box.children[0] for box in screen]
+    assert [control.description for control in controls] == ["«score»", "«picture»", "«yours»"]
+    assert [text for text, _ in controls[1].options] == ["«a»", "«b»"]
+    assert calls == [0.35, "a", PICTURE], "what an action receives is not a label"
