@@ -9,7 +9,8 @@ What is left alone, because it cannot change what the code does, or only words i
 - docstrings, annotations, `__all__`, imports, `if TYPE_CHECKING`, decorators, the type in `cast`;
 - text with a space in it (prose), every text in an error, and what an f-string puts into its holes;
 - `strict=` of `zip`, and 9223372036854775807, which is "to the end" in `Slice`;
-- the order of what `Add`, `Mul`, `Max`, `Min`, `And`, `Or` and `Equal` take.
+- the order of what `Add`, `Mul`, `Max`, `Min`, `And`, `Or` and `Equal` take;
+- the removal of an operator's attribute that has its default value, and truth values like `keepdims=2`.
 
 And what another mutant shows as well: the removal of a statement that is all of an `if` (that `if` never
 true), a condition turned round (always and never true), `or` for `and` (each operand left out).
@@ -22,6 +23,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+
+import onnx
 
 __all__ = ["Mutant", "mutants_of"]
 
@@ -45,6 +48,7 @@ NAMES |= {"Round": "Floor", "Sigmoid": "Tanh", "CopyFrom": "MergeFrom", "sorted"
 NAMES |= {"round": "int", "FLOAT16": "FLOAT", "float16": "float32", "INT8": "UINT8", "UINT8": "INT8"}
 ORDERLESS = (ast.Eq, ast.NotEq, ast.Is, ast.IsNot, ast.In, ast.NotIn)
 ANY_ORDER = {"Add", "Mul", "Max", "Min", "And", "Or", "Equal"}
+TRUTHS = {"keepdims", "largest", "sorted"}
 TO_THE_END = 2**63 - 1
 
 
@@ -160,7 +164,8 @@ class _Maker:
         if isinstance(value, bool):
             yield self.swap(node, str(not value))
         elif isinstance(value, int) and value != TO_THE_END:
-            numbers = (value + 1, value - 1)
+            is_truth = isinstance(above[-1], ast.keyword) and above[-1].arg in TRUTHS
+            numbers = (1 - value,) if is_truth else (value + 1, value - 1)
             yield from (self.swap(node, str(new) if new >= 0 else f"({new})") for new in numbers)
         elif isinstance(value, float):
             yield from (self.swap(node, repr(new)) for new in ([value * 2, value / 2] if value else [1.0]))
@@ -201,6 +206,8 @@ class _Maker:
                 continue
             is_last = len(node.args) > 1 and each is node.args[-1] and (is_operator or library == "np")
             if not is_last and not (isinstance(each, ast.keyword) and each.arg):
+                continue
+            if is_operator and isinstance(each, ast.keyword) and _is_default(name, each):
                 continue
             if place:
                 start = self.data.index(b",", self.span(given[place - 1])[1])
@@ -261,6 +268,14 @@ def _only_words(node: ast.Constant | ast.JoinedStr, above: tuple[ast.AST, ...]) 
     return any(getattr(each.func, "id", "").endswith("Error") for each in calls) or any(
         isinstance(each, ast.Raise) for each in above
     )
+
+
+def _is_default(operator: str, given: ast.keyword) -> bool:
+    """Whether an operator's attribute has the value that it has without being given."""
+    attribute = onnx.defs.get_schema(operator).attributes.get(given.arg) if onnx.defs.has(operator) else None
+    if attribute is None or not attribute.default_value.type or not isinstance(given.value, ast.Constant):
+        return False
+    return bool(onnx.helper.get_attribute_value(attribute.default_value) == given.value.value)
 
 
 def _is_script(above: tuple[ast.AST, ...]) -> bool:

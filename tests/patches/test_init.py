@@ -8,7 +8,17 @@ import pytest
 from onnxscript import FLOAT, script
 from onnxscript import opset12 as op
 
-from helpers.patches import PatchError, constant_value, finish, graph_inputs, open_model, shape_of, splice
+from helpers.patches import (
+    PatchError,
+    constant_value,
+    finish,
+    graph_inputs,
+    open_model,
+    shape_of,
+    single_output,
+    splice,
+    unchanged,
+)
 
 TEXT = """<ir_version: 8, opset_import: ["": 17]>
 g (float[2] x, float[2] weight) => (float[2] y) <float[2] weight = {1, 2}>
@@ -47,6 +57,7 @@ def test_constants_are_found_wherever_they_stand(model, name, value):
     assert (found is None) == (value is None)
     if value is not None:
         np.testing.assert_array_equal(found, value)
+        assert found.dtype == (np.int64 if name == "ints" else np.float32)
 
 
 def test_weights_are_not_inputs_and_shapes_may_be_missing(model):
@@ -59,6 +70,39 @@ def test_the_copy_is_a_copy(model):
     copied = open_model(model)
     copied.graph.node[0].name = "other"
     assert model.graph.node[0].name == ""
+
+
+@pytest.mark.parametrize("domains", [[("", 12)], [("ai.onnx", 12)], [("other", 1), ("", 17)]])
+def test_the_opset_of_the_standard_operators_counts(model, domains):
+    del model.opset_import[:]
+    model.opset_import.extend(onnx.helper.make_opsetid(*each) for each in domains)
+    assert open_model(model).opset_import == model.opset_import
+
+
+def test_a_graph_without_standard_operators_is_refused(model):
+    model.opset_import[0].domain = "other"
+    with pytest.raises(PatchError, match=r"^model: expected opset 12 or newer; got opset 0; fix: "):
+        open_model(model)
+
+
+def test_what_the_checker_refuses_is_told_in_one_line(model):
+    model.graph.output[0].type.tensor_type.shape.dim[0].dim_value = 3
+    with pytest.raises(PatchError) as refusal:
+        open_model(model)
+    text = str(refusal.value)
+    assert text.startswith("model: expected a graph that onnx.checker accepts; got [ShapeInferenceError] I")
+    assert "\n" not in text
+
+
+def test_the_only_output_and_its_shape(model):
+    assert single_output(model) == ("y", (2,))
+    del model.graph.output[0].type.tensor_type.shape.dim[:]
+    assert single_output(model) == ("y", ())
+
+
+def test_nothing_to_do_is_told(model):
+    result = unchanged(model, "as it was")
+    assert (result.model is model, result.changed, result.report) == (True, False, ("as it was",))
 
 
 def test_splice_names_nodes_after_results_and_shares_constants(model):
@@ -95,7 +139,7 @@ def test_nodes_out_of_order_do_not_pass(model):
     early, late = after.graph.node.add(), after.graph.node.add()
     early.CopyFrom(onnx.helper.make_node("Exp", ["late"], ["early"]))
     late.CopyFrom(onnx.helper.make_node("Exp", ["y"], ["late"]))
-    with pytest.raises(PatchError, match=r"onnx\.checker accepts"):
+    with pytest.raises(PatchError, match=r"^patch: expected a graph that onnx\.checker accepts"):
         finish(model, after, [])
 
 

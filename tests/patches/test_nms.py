@@ -60,6 +60,7 @@ def test_nothing_above_the_threshold_gives_no_rows():
         {"iou_threshold": 0.1},
         {"iou_threshold": 1.0},
         {"score_threshold": 0.7},
+        {"max_detections": 1},
         {"max_detections": 3},
         {"score_threshold": 0.0, "max_detections": 1000},
     ],
@@ -191,6 +192,22 @@ def test_a_second_run_changes_nothing_and_other_thresholds_are_refused():
         add_nms(once, score_threshold=0.5)
 
 
+def test_seven_boxes_are_not_seven_columns(rng):
+    predictions = crowd(rng, count=7, classes=2)
+    result = add_nms(raw(columns=7, count="7"))
+    assert result.report[-1] == "score = objectness x class"
+    np.testing.assert_array_equal(run(result.model, predictions), expected(predictions))
+
+
+def test_what_the_new_nodes_are_called():
+    names = [node.name.removeprefix("nms/") for node in add_nms(raw()).model.graph.node[1:]]
+    assert names == [
+        "centre", "size", "half", "low", "high", "corners", "objectness", "class_scores", "best", "class_id",
+        "class_score", "score", "highest", "lowest", "span", "class_offset", "shift", "apart", "score_row",
+        "kept", "table", "address", "rows", "picture", "picture_column", "detections",
+    ]  # fmt: skip
+
+
 def test_rows_made_without_onnx_nms_are_left_alone():
     model = onnx.parser.parse_model("""<ir_version: 8, opset_import: ["": 17]>
         g (float[n, 7] images) => (float[n, 7] output) { output = Identity(images) }""")
@@ -227,7 +244,7 @@ BAD_OPTIONS = [
 
 @pytest.mark.parametrize(("options", "message"), BAD_OPTIONS, ids=str)
 def test_thresholds_out_of_range_are_refused(options, message):
-    with pytest.raises(PatchError, match=message) as refusal:
+    with pytest.raises(PatchError, match=f"^{message}") as refusal:
         add_nms(raw(), **options)
     assert "fix: " in str(refusal.value)
 
