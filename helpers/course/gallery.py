@@ -32,7 +32,7 @@ SHOWN = {
     "07": ("07-scan-code", "07-ranges-figure"),
     "08": ("08-assign-code", "08-mistakes-code"),
     "09": ("09-ask", "09-limit"),
-    "10": (),
+    "10": ("10-empty-figure", "10-half-figure"),
 }
 """Cells whose first picture is shown; the first of a lesson stands in the README, too."""
 
