@@ -142,7 +142,7 @@ config.set_flag(trt.BuilderFlag.FP16)
 config.int8_calibrator = trt.IInt8EntropyCalibrator2()
 """
 for version in ("10.16", "11.4"):
-    print(f"TensorRT {version:5} lacks:", ", ".join(failures.gone(script, version)) or "nothing")
+    print(f"TensorRT {version} lacks:", *failures.gone(script, version) or ["nothing"], sep="\n    ")
 
 # %% [markdown] id="10-flag-real"
 # Where TensorRT is installed, ask that one (a reader's own script goes through the same function):
@@ -154,7 +154,7 @@ try:
     require_tensorrt("this cell")
     import tensorrt
 
-    print("yours lacks:", ", ".join(failures.gone(script, tensorrt)) or "nothing")
+    print("yours lacks:", *failures.gone(script, tensorrt) or ["nothing"], sep="\n    ")
 except EngineError:
     print("not run:", "no TensorRT" if torch.cuda.is_available() else "no CUDA device")
 
@@ -227,7 +227,7 @@ for what, differs in where.items():
         check_origin(engine, built | differs)
         print(f"{what}: goes on to TensorRT")
     except EngineError as refusal:
-        print(f"{what}: refused,", str(refusal).partition(": ")[2].partition(". An")[0])
+        print(f"{what}: refused\n    {str(refusal).partition(': ')[2].partition('. An')[0]}")
 
 # %% [markdown] id="10-engine-why"
 # **Why.** A plan is compiled for one release, one kind of GPU, one system
@@ -418,14 +418,14 @@ print("the graph is the same:", renamed.graph == full.graph)
 # ## Boxes that are off
 #
 # The picture goes into the network's square through a letterbox, so boxes come out in the square's pixels.
-# Three programs bring them back, each with one mistake, on a picture that is wider than high. All three
+# Three programs bring them back, each with one mistake, on a picture that is not square. All three
 # print scores as good as they should be.
 
 # %% id="10-off-code"
 detector = Detector(path, providers="cpu")
 width, height = picture.size_wh
-wide_bgr = picture.image_bgr[: height // 2, : width * 3 // 4].copy()
-box = images.letterbox(wide_bgr, detector.size_wh)
+part_bgr = picture.image_bgr[: height * 3 // 4, : width * 3 // 4].copy()
+box = images.letterbox(part_bgr, detector.size_wh)
 square = detector.detect(box.image_bgr)
 if not len(square):  # another model may find nothing here: one box by hand
     square = Detections([[100, 200, 300, 400]], [1], [0])
@@ -440,10 +440,10 @@ print(f"picture {box.picture_wh}, scale {box.scale:.2f}, grey left and above {bo
 
 # %% id="10-off-figure"
 names = ("should be", "is")
-panels = [draw(wide_bgr, Detections(right, square.scores, [0] * len(right)), names, scores=False)]
+panels = [draw(part_bgr, Detections(right, square.scores, [0] * len(right)), names, scores=False)]
 for boxes in programs.values():
     both = np.vstack([right, boxes]), [*square.scores] * 2, [0] * len(right) + [1] * len(right)
-    panels.append(draw(wide_bgr, Detections(*both), names, scores=False))
+    panels.append(draw(part_bgr, Detections(*both), names, scores=False))
 captions = ["as it should be", *programs]
 sheet = grid(panels, columns=2, cell_width=440, captions=captions)
 show(sheet, quality=76, alt="; ".join(captions))
@@ -478,7 +478,7 @@ print("off by at most one pixel:", np.abs(cured - right).max() < 1)
 # %% [markdown] id="10-off-next"
 # *Next time:* test with a picture that is *not* square. On a square one of 640 × 640 all four agree.
 # ([One thread](https://github.com/WongKinYiu/yolov7/issues/1931), and
-# [another](https://github.com/WongKinYiu/yolov7/issues/679), both still open.)
+# [another](https://github.com/WongKinYiu/yolov7/issues/679).)
 
 # %% [markdown] id="10-half"
 # ## Neighbours vanish in FP16
@@ -671,7 +671,8 @@ for name, (x, read) in programs.items():
 Table(("program", "boxes", "why"), tuple(lines))
 
 # %% [markdown] id="10-empty-read"
-# Programs 3 to 5 do not even look empty. Pixels in the wrong places (3) still give a box or two. Values up to
+# Program 1 divides what its picture reader had divided already; 2 keeps bytes in a type with a sign. Programs
+# 3 to 5 do not even look empty. Pixels in the wrong places (3) still give a box or two. Values up to
 # 255 (4) drive the network out of all it knows, and it sees things everywhere, 100 of them because there are
 # 100 slots. With red and blue exchanged (5) nearly everything is found, this time. Programs 6 and 7 have a perfect input and a perfect
 # answer: 6 writes 35 per cent as 35, 7 takes the class for the score
@@ -719,7 +720,7 @@ for name in "12345":
 # ## Summary
 #
 # - A message names the place where something became impossible, and that is seldom where it went wrong.
-# - Half of these failures say nothing. They are found by comparing: with PyTorch, with `Detector`, with a
+# - Six of these ten say nothing. They are found by comparing: with PyTorch, with `Detector`, with a
 #   picture whose answer is known.
 # - Believe files and numbers. A message, an exit code and a list of providers are promises.
 # - Measure before guessing: two numbers for each axis tell what became of a box, one type what became of an
