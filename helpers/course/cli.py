@@ -51,7 +51,7 @@ def add_parser(subparsers: Subparsers) -> None:
     command("picture", "the pictures outside lessons: README's, gallery, cheat sheets", _picture)
     translate = command("translate", "compare the Chinese text with the English, and stamp it", _translate)
     translate.add_argument("--accept", action="store_true", help="stamp unedited passages, too")
-    for parser in (run, execute, sync):
+    for parser in (run, lab, execute, sync):
         parser.add_argument("--language", default="en", choices=LANGUAGES, help="edition; English without")
     for parser in (run, execute, again, sync, check, browser, translate):
         parser.add_argument("lessons", nargs="*", metavar="NN", help="lessons by number; all without")
@@ -115,7 +115,7 @@ def _test(_options: argparse.Namespace) -> int:
         for command in commands
     ]
     check = report.read(("units", "notebooks")[: len(commands)])
-    say(f"\n{report.closing(check)}")
+    say(f"\n{report.closing(check)}\n{report.notices(check)}".rstrip())
     report.publish(report.markdown(check))
     return max(codes)
 
@@ -155,7 +155,8 @@ def _test_browser(options: argparse.Namespace) -> int:
 
 
 def _lab(options: argparse.Namespace) -> int:
-    first = sorted((repository() / "notebooks").glob("00_*.ipynb"))
+    edition = "" if options.language == "en" else options.language
+    first = sorted((repository() / "notebooks" / edition).glob("00_*.ipynb"))
     as_root = ["--allow-root"] if getattr(os, "geteuid", lambda: 1)() == 0 else []  # inside a container
     command = [sys.executable, "-m", "jupyterlab", *map(str, first[:1]), *as_root, *options.options]
     return subprocess.run(command, cwd=repository() / "notebooks", check=False).returncode
