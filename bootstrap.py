@@ -125,6 +125,7 @@ def environment_python(folder: Path) -> Path:
 def ensure_environment(*, locked: bool = True) -> Path:
     """Make `.venv` and install into it what is not there yet; returns its interpreter."""
     check_version()
+    kind = which_set()
     folder = ROOT / os.environ.get("COURSE_VENV", ".venv")
     python = environment_python(folder)
     if not python.is_file():
@@ -135,7 +136,6 @@ def ensure_environment(*, locked: bool = True) -> Path:
             raise SetupError(
                 f"{folder} could not be made ({error}). Fix: on Debian, install python3-venv"
             ) from error
-    kind = which_set()
     stamp, wanted = folder / "course-set.txt", fingerprint(kind, locked=locked)
     if not stamp.is_file() or stamp.read_text(encoding="utf-8") != wanted:
         install(str(python), kind, locked=locked)

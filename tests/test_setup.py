@@ -11,6 +11,7 @@ import sys
 import tomllib
 import venv
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -134,6 +135,58 @@ def test_unknown_commands_show_the_help(bootstrap, capsys):
     assert "python bootstrap.py lab" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("locked", [True, False])
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["test"], "course test"),
+        (["versions"], "course versions"),
+        (["refresh", "03", "--no-run"], "course refresh 03 --no-run"),
+        (["run", "--model", "x"], "course run --model x"),
+        (["benchmark", "--list"], "benchmark --list"),
+    ],
+)
+def test_every_command_runs_in_the_environment_it_asked_for(bootstrap, monkeypatch, words, expected, locked):
+    asked, called = [], []
+    monkeypatch.setattr(bootstrap, "ensure_environment", lambda locked: asked.append(locked) or Path("py"))
+    monkeypatch.setattr(bootstrap, "call", lambda command: called.append(command) or 7)
+    assert bootstrap.main([*words, *([] if locked else ["--no-lock"])]) == 7
+    assert asked == [locked]
+    assert " ".join(called[0]) == f"py -m helpers {expected}"
+
+
+def test_setup_without_the_lock(bootstrap, monkeypatch, capsys):
+    monkeypatch.setattr(bootstrap, "ensure_environment", lambda locked: Path("py", str(locked)))
+    assert bootstrap.main(["setup", "--no-lock"]) == 0
+    assert bootstrap.main(["setup"]) == 0
+    assert [Path(line.split()[1]).name for line in capsys.readouterr().out.splitlines()] == ["False", "True"]
+
+
+@pytest.mark.parametrize(("system", "expected"), [("nt", "Scripts/python.exe"), ("posix", "bin/python")])
+def test_the_interpreter_of_each_system(bootstrap, monkeypatch, system, expected):
+    folder = Path("some")
+    monkeypatch.setattr(bootstrap, "os", SimpleNamespace(name=system))
+    assert bootstrap.environment_python(folder) == folder / expected
+
+
+def test_processes_speak_utf_8_and_their_code_comes_back(bootstrap, capfd):
+    program = "import sys; print(sys.flags.utf8_mode, '→'); sys.exit(3)"
+    assert bootstrap.call([sys.executable, "-c", program]) == 3
+    assert "1 → ".strip() in capfd.readouterr().out
+
+
+def test_a_message_on_a_code_page(repository, tmp_path):
+    """An error that holds a letter of no Western code page is still one line and exit code 1."""
+    code_page = {"PYTHONIOENCODING": "cp1252", "PYTHONUTF8": "0"}
+    wrong = {"COURSE_SET": "中", "COURSE_VENV": str(tmp_path / "none")}
+    done = subprocess.run(
+        [sys.executable, "bootstrap.py", "setup"],
+        cwd=repository, env={**os.environ, **code_page, **wrong}, capture_output=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.decode("ascii").strip().endswith("got \\u4e2d")
+
+
 @pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
 def test_every_make_target_reaches_the_script(repository):
     for target, expected in {
@@ -200,15 +253,6 @@ def test_the_conda_file_names_the_packages_of_the_course(repository):
     for entry in pip:
         if entry.startswith(("onnxruntime", "tensorrt")):
             assert "sys_platform" in entry
-
-
-def test_the_workflow_runs_the_same_check_and_a_lane_without_the_lock(repository):
-    text = (repository / ".github" / "workflows" / "test.yml").read_text("utf-8")
-    jobs = yaml.safe_load(text)["jobs"]
-    runs = {name: [step.get("run", "") for step in job["steps"]] for name, job in jobs.items()}
-    assert "bash .ci/run" in runs["lock"]
-    assert any("--no-lock" in run for run in runs["newest"])
-    assert "schedule" in text
 
 
 # --- .ci/run ----------------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ class NotebookChanges:
 
     Attributes:
         name: Its path from the repository's root.
-        cells: How many code cells it has now.
+        cells: How many code cells were executed; none of a lesson that failed.
         ignored: Of these, how many no check compares.
         not_run: The reasons after each `not run:` line.
         changes: Cells that are not as they were.
@@ -42,7 +42,7 @@ class NotebookChanges:
     def __str__(self) -> str:
         """The cells that changed; apart, those that may."""
         if self.new:
-            return f"{self.name}\nnew, {self.cells} code cells"
+            return f"{self.name}\nnew, {_many(self.cells, 'code cell')}"
         lines = [self.name, *(str(change) for change in self.changes if not change.expected)]
         expected = [change.cell for change in self.changes if change.expected]
         return "\n".join([*lines, *([f"differ, as they may: {', '.join(expected)}"] if expected else [])])
@@ -73,30 +73,33 @@ def refresh(twins: Sequence[Path], *, run: bool = True) -> int:
     paths = [notebook_of(twin) for twin in twins]
     here = {path: read_notebook(path) for path in paths if path.is_file()}
     before = committed()
-    failures = _execute(twins) if run else []
+    failures = _execute(twins) if run else {}
     since = "the last commit" if before else "this command was given (no git or no commit here)"
     say(f"\nWhat changed since {since}\n")
-    found = [_changes(path, before(path) if before else here.get(path)) for path in paths if path.is_file()]
+    there = [path for path in paths if path.is_file()]
+    found = [
+        _changes(path, before(path) if before else here.get(path), ran=path not in failures) for path in there
+    ]
     for notebook in found:
         if notebook.changes or notebook.new:
             say(f"{notebook}\n")
-    broken = [f"{relative(path)}: {line}" for path in paths if path.is_file() for line in broken_rules(path)]
-    for title, lines in (("Failed", failures), ("Rules broken", broken)):
+    broken = [f"{relative(path)}: {line}" for path in there for line in broken_rules(path)]
+    for title, lines in (("Failed", [*failures.values()]), ("Rules broken", broken)):
         if lines:
             say("\n".join([title, *lines, ""]))
     say(closing(found, len(failures), executed=run))
     return 1 if failures or broken else 0
 
 
-def _execute(twins: Iterable[Path]) -> list[str]:
-    """Execute each lesson for itself; returns a line for each that failed."""
-    failures = []
+def _execute(twins: Iterable[Path]) -> dict[Path, str]:
+    """Execute each lesson for itself; returns the notebooks that failed, each with a line that says how."""
+    failures = {}
     for twin in twins:
         try:
             execute([twin])
         except (LessonFailedError, OSError, ValueError) as error:
-            failures.append(_failure(twin, error))
-            say(failures[-1])
+            failures[notebook_of(twin)] = line = _failure(twin, error)
+            say(line)
     return failures
 
 
@@ -139,13 +142,13 @@ def committed(root: Path | None = None) -> Callable[[Path], Any] | None:
     return read
 
 
-def _changes(path: Path, before: Any) -> NotebookChanges:
+def _changes(path: Path, before: Any, *, ran: bool) -> NotebookChanges:
     now = read_notebook(path)
     return NotebookChanges(
         name=relative(path),
-        cells=sum(cell.cell_type == "code" for cell in now.cells),
-        ignored=ignored_cells(now),
-        not_run=not_run_reasons(now),
+        cells=sum(cell.cell_type == "code" for cell in now.cells) if ran else 0,
+        ignored=ignored_cells(now) if ran else 0,
+        not_run=not_run_reasons(now) if ran else (),
         changes=() if before is None else tuple(compare(before, now)),
         new=before is None,
     )

@@ -12,7 +12,7 @@ from typing import Any
 from helpers.course.place import relative, repository
 from helpers.table import Table
 
-__all__ = ["Check", "closing", "forget", "markdown", "options", "publish", "read", "report_folder"]
+__all__ = ["Check", "closing", "forget", "markdown", "notices", "options", "publish", "read"]
 
 HEADER = ("notebook", "cells", "compared", "not compared", "not run here", "failed")
 MAX_FAILURES = 20
@@ -100,6 +100,27 @@ def markdown(check: Check) -> str:
         rows = [HEADER, tuple("---" if not place else "--:" for place in range(len(HEADER))), *_rows(check)]
         lines += ["### Notebooks", "", *(f"| {' | '.join(map(str, row))} |" for row in rows), ""]
     return "\n".join([*lines, *(f"- not run here: {_escaped(reason)}" for reason in _reasons(check))]) + "\n"
+
+
+def notices(check: Check) -> str:
+    """A line for each broken cell that GitHub Actions shows beside the file; empty elsewhere.
+
+    >>> notices(Check()) == ""
+    True
+    """
+    if os.environ.get("GITHUB_ACTIONS") != "true":
+        return ""
+    files = {_label(cell["notebook"]): cell["notebook"] for cell in check.cells}
+    lines = []
+    for title, rest in _broken(check):
+        file = files[title.partition(", cell ")[0]]
+        lines.append(f"::error file={file},title={_command(title, ':,')}::{_command(chr(10).join(rest))}")
+    return "\n".join(lines)
+
+
+def _command(text: str, more: str = "") -> str:
+    """Text as GitHub's workflow commands want it: `%`, ends of lines and `more` by number."""
+    return "".join(f"%{ord(letter):02X}" if letter in f"%\r\n{more}" else letter for letter in text)
 
 
 def publish(text: str) -> bool:
