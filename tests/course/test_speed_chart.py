@@ -108,6 +108,7 @@ def test_both_forms_speak_the_lessons_language(marked, monkeypatch):
         *("both", "input size ", "family", "input, px", "model", "AP val, %", "pictures/s", "parameters, M"),
     )
     assert [word for word in words if f'"«{word}»"' not in page] == []
+    assert page.count('"«input, px»"') == 2, "in the legend, and where the pointer rests"
     axes = drawn[0].axes[0]
     titles = [axes.get_title(loc="left"), axes.get_xlabel(), axes.get_ylabel()]
     assert titles == [f"«{text}»" for text in (speed_chart.TITLE, speed_chart.X_TITLE, speed_chart.Y_TITLE)]
