@@ -94,7 +94,7 @@ def to_batched(model: onnx.ModelProto, *, slots: int = 100) -> PatchResult:
     patched = open_model(model)
     output, shape = single_output(patched)
     images = _pictures(patched)
-    if len(shape) == 3 and isinstance(shape[0], str) and shape[1:] == (slots, 6):
+    if shape[1:] == (slots, 6) and isinstance(shape[0], str):
         return unchanged(model, f"{output}: [{shape[0]}, {slots}, 6] already")
     if len(shape) != 2 or shape[1] != 7:
         fix = "start from the end-to-end graph, before to_ultralytics"
@@ -138,7 +138,7 @@ def _free_batch(model: onnx.ModelProto, images: onnx.ValueInfoProto) -> tuple[st
     try:
         inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True).graph
     except onnx.shape_inference.InferenceError as error:
-        raise _baked(str(error).strip().splitlines()[-1]) from error
+        raise _baked(str(error).strip().splitlines()[0]) from error
     shapes = {value.name: shape_of(value) for value in inferred.value_info}
     suppressions = [node for node in model.graph.node if node.op_type == "NonMaxSuppression"]
     seen = {name: shapes.get(name) for node in suppressions for name in node.input[:2]}

@@ -74,7 +74,6 @@ def write_metadata(
     old = _entries(patched)
     if old | entries == old:
         return unchanged(model, "metadata: the same already")
-    del patched.metadata_props[:]
     onnx.helper.set_model_props(patched, old | entries)
     return finish(model, patched, [f"metadata: {', '.join(entries)}"])
 
@@ -128,11 +127,10 @@ def _checked_stride(stride: int) -> int:
 
 def _checked_size(imgsz: object, found: list[int | None], stride: int) -> list[int]:
     asked = [imgsz, imgsz] if isinstance(imgsz, int) else found if imgsz is None else imgsz
-    sizes = (
-        [size for size in asked if type(size) is int and size > 0] if isinstance(asked, list | tuple) else []
-    )
+    sizes = list(asked) if isinstance(asked, list | tuple) else []
     agrees = all(
-        real in (None, size) and size % stride == 0 for size, real in zip(sizes, found, strict=False)
+        type(size) is int and size > 0 and size % stride == 0 and real in (None, size)
+        for size, real in zip(sizes, found, strict=False)
     )
     if len(sizes) != 2 or not agrees:
         fix = "leave it out where the input's size is fixed"

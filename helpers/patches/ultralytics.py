@@ -138,6 +138,6 @@ def _fix_batch(patched: onnx.ModelProto) -> list[str]:
             value.type.tensor_type.shape.dim[0].dim_value = 1
             stated = (d for info in patched.graph.value_info for d in info.type.tensor_type.shape.dim)
             for dimension in stated:
-                if shape[0] and dimension.dim_param == shape[0]:
+                if dimension.dim_param == shape[0]:
                     dimension.dim_value = 1
     return report

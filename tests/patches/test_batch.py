@@ -56,7 +56,7 @@ COUNTS = [[0], [1], [100], [101], [300], [0, 0], [3, 0], [0, 3], [2, 5], [1, 99,
 
 
 @pytest.mark.parametrize("counts", COUNTS, ids=str)
-@pytest.mark.parametrize("slots", [1, 100])
+@pytest.mark.parametrize("slots", [1, 100, 3839])
 def test_each_picture_gets_its_own_best(rng, counts, slots):
     rows = detections(rng, counts)
     out = tables(to_batched(rows_graph(), slots=slots).model, rows, len(counts))
@@ -140,7 +140,10 @@ def test_a_batch_of_one_is_set_free(rng, form, classes):
     """Exported for one picture, filtered, and then for any: each picture as if it were alone."""
     single = filter_candidates(add_nms(packed.raw(classes=classes)).model, form=form).model
     result = to_batched(single)
-    assert "images: batch 1 -> batch" in result.report
+    assert result.report == (
+        "detections ['detection_count', 7] -> output0 [batch, 100, 6]: x0, y0, x1, y1, score, class",
+        "images: batch 1 -> batch",
+    )
     assert shape_of(result.model.graph.input[0])[0] == "batch"
     assert shape_of(result.model.graph.output[0]) == ("batch", 100, 6)
     assert shape_of(single.graph.input[0])[0] == 1
@@ -159,6 +162,46 @@ def test_sizes_that_were_noted_for_one_picture_are_forgotten(rng):
     images = packed.images_of(packed.crowd(rng, [2, 3]))
     out = run(to_batched(noted).model, images=images)
     np.testing.assert_array_equal(out, run(to_batched(single).model, images=images))
+
+
+def test_what_the_new_nodes_are_called():
+    names = [node.name for node in to_batched(rows_graph()).model.graph.node[1:]]
+    parts = [
+        "ordered", "padded", "size", "count", "numbers", "column", "pictures", "owner_column", "owner_row",
+        "own", "score_column", "score_row", "scores", "empty", "contest", "best", "in_order", "output0",
+    ]  # fmt: skip
+    assert names == [f"ultralytics/{part}" for part in parts]
+
+
+OWN_SHAPE = """<ir_version: 8, opset_import: ["": 17]>
+g (float[{batch}, 3, 8, 8] images, float[m, 7] rows) => (float[m, 7] output)
+<int64[1] zero = {{0}}, int64[2] rest = {{48, 4}}{weight}>
+{{
+    {first}
+    size = Shape (read)
+    count = Gather (size, zero)
+    form = Concat <axis = 0> (count, rest)
+    boxes = Reshape (read, form)
+    best = ReduceMax <axes = [2], keepdims = 1> (boxes)
+    scores = Transpose <perm = [0, 2, 1]> (best)
+    kept = NonMaxSuppression (boxes, scores)
+    output = Identity (rows)
+}}"""
+
+
+def test_a_graph_that_reads_the_size_of_its_batch_is_set_free():
+    text = OWN_SHAPE.format(batch=1, weight="", first="read = Identity (images)")
+    assert shape_of(to_batched(onnx.parser.parse_model(text)).model.graph.output[0]) == ("batch", 100, 6)
+
+
+def test_what_cannot_be_joined_for_another_batch_is_refused_with_the_reason():
+    text = OWN_SHAPE.format(
+        batch=1,
+        weight=f", float[1, 3, 8, 8] more = {{{', '.join(['0'] * 192)}}}",
+        first="both = Concat <axis = 1> (images, more) first, read = Split <axis = 1> (both)",
+    )
+    with pytest.raises(PatchError, match=r"got .*Concat.*Can't merge shape info.*; fix: run "):
+        to_batched(onnx.parser.parse_model(text))
 
 
 def test_a_graph_that_holds_its_batch_is_refused():
@@ -208,6 +251,9 @@ HEAD = '<ir_version: 8, opset_import: ["": 17]> g '
 IMAGES = "float[B, 3, 8, 8]"
 BAD_GRAPHS = {
     f"({IMAGES} x, float[1, 100, 6] z) => (float[1, 100, 6] y) {{ y = Identity(z) }}": "before to_ultra",
+    f"({IMAGES} x, float[1, 7, 6] z) => (float[1, 7, 6] y) {{ y = Identity(z) }}": "before to_ultra",
+    f"({IMAGES} x, float[n, 6] z) => (float[n, 6] y) {{ y = Identity(z) }}": "before to_ultra",
+    f"({IMAGES} x, float z) => (float y) {{ y = Identity(z) }}": "before to_ultra",
     "(float[n, 7] x) => (float[n, 7] y) { y = Identity(x) }": r"one input \[B, 3, H, W\]; got none",
     f"({IMAGES} a, {IMAGES} b, float[n, 7] x) => (float[n, 7] y) {{ y = Identity(x) }}": "got a, b",
     "(float[2, 3, 8, 8] a, float[n, 7] x) => (float[n, 7] y) { y = Identity(x) }": "got no NMS",

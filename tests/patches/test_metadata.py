@@ -37,6 +37,12 @@ def test_every_key_with_its_value_and_type():
     }
 
 
+def test_every_text_is_written():
+    texts = {"description": "d", "author": "a", "version": "1", "license": "MIT"}
+    found = read_metadata(write_metadata(net(), names=["a"], stride=32, **texts).model)
+    assert {key: found[key] for key in texts} == texts
+
+
 def test_the_graph_and_the_model_handed_in_stay():
     model = net()
     before = model.SerializeToString(deterministic=True)
@@ -72,6 +78,17 @@ def test_the_size_is_height_and_width(imgsz, expected):
     )
 
 
+def test_the_least_stride_and_size():
+    found = read_metadata(write_metadata(net("1, 3, h, w"), names=["a"], stride=1, imgsz=(1, 2)).model)
+    assert (found["stride"], found["imgsz"]) == (1, [1, 2])
+
+
+@pytest.mark.parametrize("imgsz", [0, -32, (0, 32), (32, 0, 32)])
+def test_no_size_is_refused(imgsz):
+    with pytest.raises(PatchError, match=r"^imgsz: "):
+        write_metadata(net("1, 3, h, w"), names=["a"], stride=32, imgsz=imgsz)
+
+
 def test_one_number_is_a_square_and_a_free_size_takes_any():
     assert (
         read_metadata(write_metadata(net("1, 3, h, w"), names=["a"], stride=64, imgsz=640).model)["imgsz"]
@@ -95,6 +112,7 @@ BAD = [
     ({"imgsz": (64,)}, "imgsz"),
     ({"imgsz": (64, 96, 3)}, "imgsz"),
     ({"imgsz": "64"}, "imgsz"),
+    ({"imgsz": 64.0}, "imgsz"),
     ({"forward": "x"}, "texts: expected text under description"),
     ({"author": 3}, "texts"),
 ]
@@ -118,7 +136,17 @@ def test_what_takes_no_picture_is_refused(shape):
         write_metadata(net(shape), names=["a"], stride=32)
 
 
-@pytest.mark.parametrize(("key", "text"), [("names", "{0: open('x')}"), ("names", "{0:"), ("stride", "many")])
+def test_two_inputs_are_refused():
+    model = net()
+    model.graph.input.append(onnx.helper.make_tensor_value_info("more", 1, [1, 3, 64, 96]))
+    with pytest.raises(PatchError, match=r"one input \[B, channels, H, W\]"):
+        write_metadata(model, names=["a"], stride=32)
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [("names", "{0: open('x')}"), ("names", "{0:"), ("stride", "many"), ("stride", "32.5")],
+)
 def test_reading_runs_nothing_and_says_which_key_is_broken(key, text):
     model = net()
     onnx.helper.set_model_props(model, {key: text})

@@ -125,10 +125,52 @@ def test_the_batch_becomes_one_and_everything_else_upstream_stays():
     assert result.model.metadata_props == model.metadata_props
     assert shape_of(result.model.graph.input[0]) == (1, 3, "m", 7)
     assert shape_of(result.model.graph.value_info[0]) == (3, 1, 7)
-    assert "images: batch batch -> 1" in result.report
+    assert result.report == (
+        "output ['m', 7] -> output0 [1, 100, 6]: x0, y0, x1, y1, score, class",
+        "images: batch batch -> 1",
+    )
     assert len(result.model.functions) == 0
     operators = {node.op_type for node in result.model.graph.node}
     assert not operators & {"If", "Compress", "Unique", "NonZero", "Constant"}
+
+
+def test_an_unknown_batch_becomes_one_and_a_batch_of_one_stays():
+    model = end2end()
+    model.graph.input[0].type.tensor_type.shape.dim[0].Clear()
+    assert to_ultralytics(model).report[1:] == ("images: batch unknown -> 1",)
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
+    assert len(to_ultralytics(model).report) == 1
+
+
+def test_an_input_that_is_no_picture_is_left_alone():
+    model = onnx.parser.parse_model(HEAD + "(float[n, 7] x) => (float[n, 7] y) { y = Identity(x) }")
+    result = to_ultralytics(model)
+    assert len(result.report) == 1
+    assert result.model.graph.input == model.graph.input
+
+
+def test_what_the_new_nodes_are_called():
+    names = [node.name for node in to_ultralytics(end2end()).model.graph.node[2:]]
+    parts = ["ordered", "padded", "score_column", "score_row", "contest", "best", "in_order", "picked"]
+    assert names == [*(f"ultralytics/{part}" for part in parts), "ultralytics/output0"]
+
+
+def test_a_graph_that_another_tool_patched_is_left_alone():
+    assert not to_ultralytics(suppressed("1, 100, 6")).changed
+
+
+@pytest.mark.parametrize("shape", ["2, 100, 6", "1, 100, 7", "1, 9, 6, 2", "1, 100", "b, 100, 6"])
+def test_nms_and_another_output_is_refused(shape):
+    with pytest.raises(PatchError, match=r"an end-to-end output \[M, 7\]"):
+        to_ultralytics(suppressed(shape))
+
+
+def suppressed(shape):
+    """A graph with an NMS and an output of this shape."""
+    return onnx.parser.parse_model(
+        HEAD + f"(float[1, 9, 4] a, float[1, 1, 9] s, float[{shape}] x) => (float[{shape}] y) "
+        "{ kept = NonMaxSuppression(a, s) y = Identity(x) }"
+    )
 
 
 def test_a_second_run_changes_nothing_and_other_slots_are_refused():
@@ -157,6 +199,11 @@ HEAD = '<ir_version: 8, opset_import: ["": 17]> g '
 BAD_GRAPHS = {
     "(float[1, 9, 85] x) => (float[1, 9, 85] y) { y = Identity(x) }": "run .*nms.add_nms first",
     "(float[1, 100, 6] x) => (float[1, 100, 6] y) { y = Identity(x) }": "run .*nms.add_nms first",
+    "(float[1, n, 85] x) => (float[1, n, 85] y) { y = Identity(x) }": "run .*nms.add_nms first",
+    "(float[1, 3, 6] x) => (float[1, 3, 6] y) { y = Identity(x) }": "run .*nms.add_nms first",
+    "(float[1, 7, 85] x) => (float[1, 7, 85] y) { y = Identity(x) }": "run .*nms.add_nms first",
+    "(float[1, 9, 5] x) => (float[1, 9, 5] y) { y = Identity(x) }": "fix: hand in an end",
+    "(float[1, 9, c] x) => (float[1, 9, c] y) { y = Identity(x) }": "fix: hand in an end",
     "(float[9, 6] x) => (float[9, 6] y) { y = Identity(x) }": r"got y \[9, 6\]; fix: hand in an end",
     "(float[9, n] x) => (float[9, n] y) { y = Identity(x) }": "end-to-end",
     "(float16[n, 7] x) => (float16[n, 7] y) { y = Identity(x) }": "y of type float16; fix: keep decoding",
