@@ -135,6 +135,7 @@ def _show_dropdown(model: CourseModel) -> None:
         options=names if model.source in names else [*names, model.source],
         value=model.source,
         description=wording("Model"),
+        style={"description_width": "initial"},
     )
     note = ipywidgets.HTML()
 
@@ -143,12 +144,13 @@ def _show_dropdown(model: CourseModel) -> None:
         remembered = repository() / "build" / "picked-model.txt"
         remembered.parent.mkdir(parents=True, exist_ok=True)
         remembered.write_text(model.source + "\n", "utf-8")
-        note.value = wording(
+        said = wording(
             f"files in <code>{relative(model.files.folder)}/</code>; "
             "run the cells below again after a change<br>"
             f"{BUNDLED} comes with the course, so it always works; yolov7-tiny (COCO, the bus) is one click "
             "away: it is downloaded at its first use."
         )
+        note.value = f'<div style="line-height: 1.5">{said}</div>'
 
     box.observe(change, names="value")
     change()

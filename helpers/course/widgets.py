@@ -11,6 +11,8 @@ from helpers.wording import wording
 
 __all__ = ["choose", "slider", "upload"]
 
+_AS_LONG_AS_IT_IS = {"description_width": "initial"}  # a label: neither cut off nor indented
+
 
 def slider(
     action: Callable[[float], object],
@@ -34,8 +36,7 @@ def slider(
     digits = ".0f" if step >= 1 else ".2f"
     bar = ipywidgets.FloatSlider(
         value=value, min=minimum, max=maximum, step=step, description=wording(label),
-        continuous_update=False,
-        readout_format=digits,
+        continuous_update=False, readout_format=digits, style=_AS_LONG_AS_IT_IS, layout={"width": "560px"},
     )  # fmt: skip
     _connect(bar, lambda: action(bar.value))
 
@@ -60,7 +61,7 @@ def choose(action: Callable[[Any], object], options: Sequence[Any], *, label: st
 
     labels = [wording(str(getattr(option, "name", option))) for option in options]
     choices = [(text, place) for place, text in enumerate(labels)]
-    box = ipywidgets.Dropdown(options=choices, description=wording(label))
+    box = ipywidgets.Dropdown(options=choices, description=wording(label), style=_AS_LONG_AS_IT_IS)
     _connect(box, lambda: action(options[box.value]))
 
 
