@@ -11,6 +11,8 @@ import nbformat
 from browser_support import EDITIONS, REPOSITORY, Lab
 from playwright.sync_api import Browser, Locator, Page, Request, Route
 
+from helpers.course.language import catalog
+
 PICTURES = REPOSITORY / "build" / "browser"
 VIEW = {"width": 1280, "height": 900}
 FLAGS = (
@@ -125,7 +127,7 @@ class Reader:
 
     def word(self, english: str) -> str:
         """A template in this edition's words."""
-        return english
+        return english if self.edition == "en" else catalog(self.edition).texts[english]
 
     def slide(self, name: str, share: float) -> None:
         """Drag a cell's slider to a share of its length."""

@@ -27,7 +27,7 @@ EDITIONS = {"en": "notebooks", "zh-CN": "notebooks/zh-CN"}
 
 # What would make a lesson behave as under a check, or differ by who runs the tests.
 NOT_A_READERS = ("CI", "MPLBACKEND", "OMP_NUM_THREADS", "PYTHONPATH", "PYTHONWARNINGS", "DISPLAY")
-NOT_A_READERS_PREFIXES = ("YOLOV7_", "YOLO_", "PYTEST_", "JUPYTER", "IPYTHON", "COV_", "XDG_")
+NOT_A_READERS_PREFIXES = ("YOLOV7_", "YOLO_", "PYTEST_", "JUPYTER", "IPYTHON", "COV_", "XDG_", "FONTCONFIG_")
 
 
 def copied_course(folder: Path) -> Path:

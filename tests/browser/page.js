@@ -1,5 +1,7 @@
 // Loaded into JupyterLab's page by browser_page.py: where the notebook stands, and what must not be seen in it.
 window.course = {
+  drawn: ['img', '[data-mime-type="image/svg+xml"] svg'].map(each => `.jp-OutputArea ${each}`).join(),
+
   cell: place => document.querySelector(`.jp-Notebook .jp-Cell[data-windowed-list-index="${place}"]`),
 
   opened: path => window.jupyterapp?.shell.currentWidget?.context?.path === path,
@@ -11,7 +13,9 @@ window.course = {
 
   idle: () => !course.waiting() && jupyterapp.shell.currentWidget.sessionContext.kernelDisplayStatus === 'idle',
 
+  // What stands under a cell, without the controls: the text of outputs that have no outputs in them.
   output: place => [...course.cell(place).querySelectorAll('.jp-OutputArea-output')]
+    .filter(e => !e.querySelector('.jp-OutputArea-output'))
     .map(e => e.textContent).join('\n').trim(),
 
   changed: ([place, before]) => ![before, ''].includes(course.output(place)),
@@ -21,7 +25,7 @@ window.course = {
     .map(e => e.textContent.trim()),
 
   // Pictures that did not arrive, and drawings without a size.
-  unseen: cell => [...cell.querySelectorAll('.jp-OutputArea img, .jp-OutputArea svg')]
+  unseen: cell => [...cell.querySelectorAll(course.drawn)]
     .filter(e => (e.tagName === 'IMG' ? e.naturalWidth : 1) * e.getBoundingClientRect().width === 0)
     .map(e => e.outerHTML.slice(0, 80)),
 

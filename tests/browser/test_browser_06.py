@@ -8,6 +8,12 @@ from browser_checks import LessonChecks
 from helpers.images import save_image
 from helpers.training.smears import draw_smear
 
+BROKEN = {
+    "broken.png": b"\x89PNG\r\n\x1a\nand then nothing",
+    "page.jpg": b"<html>404 Not Found</html>",
+    "no.jpg": b"",
+}
+
 
 def boxes(said: str) -> int:
     """How many boxes a line such as `above 0.50: 23 RBC, 1 WBC` counts."""
@@ -44,13 +50,10 @@ class TestLesson06(LessonChecks):
         assert boxes(said) > 5
         assert reader.cell("06-upload").locator("img").get_attribute("src") != before
 
-    @pytest.mark.parametrize(
-        ("name", "content"),
-        [("broken.png", b"\x89PNG\r\n\x1a\nand then nothing"), ("page.jpg", b"<html>404 Not Found</html>"), ("no.jpg", b"")],
-    )  # fmt: skip
-    def test_a_broken_file_is_one_sentence(self, reader, tmp_path, name, content):
+    @pytest.mark.parametrize("name", BROKEN)
+    def test_a_broken_file_is_one_sentence(self, reader, tmp_path, name):
         broken = tmp_path / name
-        broken.write_bytes(content)
+        broken.write_bytes(BROKEN[name])
         said = reader.output_after("06-upload", lambda: reader.upload("06-upload", broken))
         reader.picture(f"upload-{broken.stem}", "06-upload")
         assert said.count("\n") == 0
