@@ -44,8 +44,8 @@ def exercise_2(answer: object) -> str | None:
     if hint := wrong_type(answer, (int, float), "a number of seconds"):
         return hint
     seconds = float(str(answer))
-    work = {"cores": PICTURES / (CORES * PER_CORE_S), "storage": PICTURES * PICTURE_MB / STORAGE_MB_S}
-    slower, quicker = max(work.values()), min(work.values())
+    work = PICTURES / (CORES * PER_CORE_S), PICTURES * PICTURE_MB / STORAGE_MB_S
+    slower, quicker = max(work), min(work)
     if close(seconds, START_S + slower, 1.0):
         return None
     if seconds < START_S:

@@ -48,11 +48,30 @@ SECONDS = 90 + 2_000_000 * 0.5 / 300
         (2_000_000 / 1280, "can the storage keep up"),
         (SECONDS + 2_000_000 / 1280, "the slower of the two"),
         (1e9, "Pictures a second"),
+        (90, "Pictures a second"),
     ],
 )
 def test_seconds(answer, hint):
     found = exercise_2(answer)
     assert found is None if hint is None else hint in found
+
+
+@pytest.mark.parametrize(
+    ("right", "hint"),
+    [
+        (SECONDS, None),
+        (SECONDS - 90, "until everything is up"),
+        (90 + 2_000_000 / 1280, "can the storage keep up"),
+        (2_000_000 / 1280, "can the storage keep up"),
+        (SECONDS + 2_000_000 / 1280, "the slower of the two"),
+    ],
+)
+def test_a_second_more_or_less_is_as_good(right, hint):
+    for near in (right - 0.9, right + 0.9):
+        found = exercise_2(near)
+        assert found is None if hint is None else hint in found
+    for far in (right - 1.5, right + 1.5):
+        assert "Pictures a second" in exercise_2(far)
 
 
 def test_the_lessons_plan_gives_the_answer():
@@ -82,6 +101,7 @@ def test_the_lessons_plan_gives_the_answer():
         ),
         (lambda rows: [r["path"] for r in rows if max(r["scores"], default=1) < 0.5], "with an error"),
         (lambda rows: sorted(review(rows)), "keep the order"),
+        (lambda rows: review(rows)[::-1], "keep the order"),
         (lambda rows: review(rows)[:-1], "each once"),
         (lambda rows: review(rows) * 2, "each once"),
     ],
@@ -89,6 +109,32 @@ def test_the_lessons_plan_gives_the_answer():
 def test_paths(answer, hint):
     found = exercise_3(answer)
     assert found is None if hint is None else hint in found
+
+
+def test_the_rows_are_like_those_of_a_job():
+    seen = []
+    exercise_3(seen.append)
+    box, size = [0.0, 0.0, 9.0, 9.0], {"width": 640, "height": 480}
+    texts = {"model": "", "versions": "", "bytes": 1, "modified_ns": 1}
+    kinds = {"z.jpg": [0.4, 0.45], "sure.jpg": [0.4, 0.9], "torn.jpg": [], "empty.jpg": []}
+    kinds |= {"edge.jpg": [0.5], "a.jpg": [0.49]}
+    assert seen[0] == [
+        {
+            "path": path, "scores": scores, "boxes_xyxy": [box] * len(scores), "class_ids": [0] * len(scores),
+            "names": ["RBC"] * len(scores), "error": None, **size, **texts,
+        }
+        | ({"error": "cut short", "width": None, "height": None} if path == "torn.jpg" else {})
+        for path, scores in kinds.items()
+    ]  # fmt: skip
+
+
+def test_the_rows_have_the_columns_of_a_job():
+    pytest.importorskip("pyarrow")
+    from helpers.scale_parts import schema
+
+    seen = []
+    exercise_3(seen.append)
+    assert set(seen[0][0]) == set(schema().names)
 
 
 def test_hints_do_not_give_the_answer_away():
