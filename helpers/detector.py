@@ -100,8 +100,8 @@ class Detector:
         finished = isinstance(args, dict) and args.get("nms") is True
         if len(shape) == 3 and not finished and (shape[2] != 6 or shape[1] in _anchor_counts(self.size_wh)):
             raise DetectorError(
-                f"{self._label}: its output {got} is raw predictions, before NMS; run first "
-                "helpers.patches.nms.add_nms and then helpers.patches.ultralytics.to_ultralytics on it"
+                f"{self._label}: its output {got} is raw predictions, before NMS; "
+                "finish it first: python -m helpers patch FILE.onnx"
             )
         if (len(shape), shape[-1:]) not in ((2, [7]), (3, [6])):
             raise DetectorError(f"{self._label}: expected one output, [M, 7] or [B, slots, 6], got {got}")

@@ -79,12 +79,13 @@ class Plan:
         """Read a finished graph.
 
         Raises:
-            EngineError: It is none, has no metadata, or `batch` does not fit it.
+            EngineError: It is none, has no metadata, is INT8 for CPUs, or `batch` does not fit it.
         """
         from helpers.patches.metadata import read_metadata
 
         name, (first, *rest) = _input(model, onnx_path)
         _check_output(model, onnx_path)
+        _check_int8(model, onnx_path)
         shapes = tuple((number, *rest) for number in _batches(first, batch))
         half = any(tensor.data_type == tensor.FLOAT16 for tensor in model.graph.initializer)
         if "fp16" in engine_path.stem and not half:
@@ -96,7 +97,7 @@ class Plan:
         if missing := {"names", "stride", "imgsz"} - header.keys():
             raise EngineError(
                 f"{onnx_path.name}: expected metadata, {', '.join(sorted(missing))} is missing. "
-                "Fix: helpers.patches.metadata.write_metadata"
+                f"Fix: python -m helpers patch {onnx_path.name} --names NAMES"
             )
         header |= {"task": "detect", "batch": shapes[-1][0], "channels": rest[0]}
         header["args"] = {
@@ -158,7 +159,7 @@ def _input(model: onnx.ModelProto, path: Path) -> tuple[str, list[Any]]:
     if list(found) != ["images"] or len(shape) != 4 or None in shape[1:]:
         raise EngineError(
             f"{path.name}: expected one input, images [B,3,H,W] with fixed H and W, got {found}. "
-            "Fix: export it with helpers.export"
+            "Fix: make it of a checkpoint: python -m helpers convert"
         )
     return "images", shape
 
@@ -169,7 +170,26 @@ def _check_output(model: onnx.ModelProto, path: Path) -> None:
     if len(found) != 1 or len(shape) != 3 or shape[1:] != [SLOTS, 6]:
         raise EngineError(
             f"{path.name}: expected one output [B,{SLOTS},6], got {found}. "
-            "Fix: helpers.patches.ultralytics.to_ultralytics makes it"
+            f"Fix: python -m helpers patch {path.name} makes it"
+        )
+
+
+def _check_int8(model: onnx.ModelProto, path: Path) -> None:
+    """TensorRT takes signed bytes around 0; the form for CPUs has unsigned ones and other zero points."""
+    from onnx.numpy_helper import to_array
+
+    stored = {tensor.name: tensor for tensor in model.graph.initializer}
+    kinds = {"QuantizeLinear", "DequantizeLinear"}
+    used = {name for node in model.graph.node if node.op_type in kinds for name in node.input[2:3]}
+    zeros = [to_array(stored[name]) for name in used & stored.keys()]
+    unsigned = sum(zero.dtype.kind == "u" for zero in zeros)
+    if unsigned or any(zero.any() for zero in zeros):
+        source = f"{path.stem.removesuffix('-int8')}-ultralytics.onnx"
+        shifted = sum(bool(zero.any()) for zero in zeros)
+        raise EngineError(
+            f"{path.name}: expected INT8 in signed bytes with zero points of 0, got {unsigned} unsigned and "
+            f"{shifted} other zero points (the form for CPUs). Fix: build the file that "
+            f"python -m helpers patch {source} --form int8-tensorrt makes"
         )
 
 

@@ -75,7 +75,7 @@ class Feed:
         if not fits:
             raise DetectorError(
                 f"{label}: expected one input, images tensor(float) [B, 3, H, W] (or picture tensor(uint8) "
-                f"[height, width, 3]), got {said}; export it with helpers.export.export_onnx"
+                f"[height, width, 3]), got {said}; make it of a checkpoint: python -m helpers convert"
             )
         height, width = (
             side if isinstance(side, int) else _imgsz(metadata, axis, label) for axis, side in enumerate(hw)

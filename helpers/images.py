@@ -105,9 +105,8 @@ def save_image(path: str | Path, image_bgr: NDArray[np.uint8], *, quality: int =
         options = [cv2.IMWRITE_JPEG_QUALITY, quality] if path.suffix.lower() in (".jpg", ".jpeg") else []
         done, data = cv2.imencode(path.suffix, image_bgr, options)
     except cv2.error as error:
-        raise ImageError(
-            f"{path}: no picture format has the suffix {path.suffix!r}; use .jpg or .png"
-        ) from error
+        fix = f"no picture format has the suffix {path.suffix!r}; use .jpg or .png"
+        raise ImageError(f"{path}: {fix}") from error
     if not done:
         raise ImageError(f"{path}: OpenCV could not encode a picture as {path.suffix}")
     with atomic_path(path) as temporary:
@@ -223,8 +222,7 @@ def find_images(source: str | Path | Iterable[str | Path]) -> list[Path]:
         ImageError: there are none.
     """
     if not isinstance(source, str | Path):
-        paths = [Path(item) for item in source]
-        where = "the list"
+        paths, where = [Path(item) for item in source], "the list"
     elif Path(source).is_dir():
         files = (path for path in Path(source).iterdir() if path.is_file())
         paths = sorted((path for path in files if path.suffix.lower() in IMAGE_SUFFIXES), key=_natural)
@@ -248,7 +246,5 @@ def iter_images(source: str | Path | Iterable[str | Path]) -> Iterator[tuple[Pat
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:
-    return [
-        (int(part or 0), "") if part.isdigit() else (0, part)
-        for part in re.split(r"(\d+)", str(path).lower())
-    ]
+    parts = re.split(r"(\d+)", str(path).lower())
+    return [(int(part or 0), "") if part.isdigit() else (0, part) for part in parts]

@@ -143,7 +143,7 @@ def test_as_many_rows_as_a_raw_output_of_one_class():
         ("g (float[1,1,64,96] images) => (float[1,9,6] y) " + RELU, r"\[1, 1, 64, 96\]"),
         ("g (double[1,3,64,96] images) => (double[1,9,6] y) " + RELU, r"got images tensor\(double\)"),
         ("g (float[1,3,64,96] images, float[1] b) => (float[1,9,6] y) " + RELU, r"b tensor\(float\) \[1\]"),
-        (IMAGES + "(float[1,378,85] y) " + RELU, r"y \[1, 378, 85\] is raw predictions.*add_nms"),
+        (IMAGES + "(float[1,378,85] y) " + RELU, r"y \[1, 378, 85\] is raw predictions.*helpers patch FILE"),
         (IMAGES + "(float[n,k,85] y) " + RELU, "is raw predictions"),
         (IMAGES + "(float[1,378,6] y) " + RELU, "is raw predictions"),
         (IMAGES + "(float[m,6] y) " + RELU, r"expected one output, \[M, 7\] or \[B, slots, 6\], got y"),

@@ -1,5 +1,6 @@
 """What is to be built, from the graph alone."""
 
+import numpy as np
 import onnx
 import pytest
 from trt_double import write_graph
@@ -60,9 +61,9 @@ def test_open_batch(tmp_path):
     [
         ({"output": (1, 101, 6)}, "a.engine", None, r"expected one output \[B,100,6\]"),
         ({"output": (1, "rows", 6)}, "a.engine", None, r"expected one output \[B,100,6\]"),
-        ({"output": ("rows", 7)}, "a.engine", None, "to_ultralytics makes it"),
+        ({"output": ("rows", 7)}, "a.engine", None, "python -m helpers patch a.onnx makes it"),
         ({"input_name": "input"}, "a.engine", None, r"expected one input, images"),
-        ({"names": ()}, "a.engine", None, "expected metadata, imgsz, names, stride is missing"),
+        ({"names": ()}, "a.engine", None, "imgsz, names, stride is missing. Fix: .* patch a.onnx"),
         ({}, "a-fp16.engine", None, "says FP16, but a.onnx computes in FP32"),
         ({}, "a.engine", (1, 2, 4), "the graph's is fixed at 1"),
         ({"batch": "batch"}, "a.engine", (2, 1, 4), "expected fewest <= usual <= most"),
@@ -72,6 +73,32 @@ def test_open_batch(tmp_path):
 def test_refusals(tmp_path, graph, engine, batch, reason):
     with pytest.raises(EngineError, match=reason):
         plan_of(write_graph(tmp_path / "a.onnx", **graph), engine, batch)
+
+
+@pytest.mark.parametrize(
+    ("zero", "got"),
+    [
+        (np.int8(0), None),
+        (np.int32(0), None),
+        (np.zeros(3, np.int8), None),
+        (np.uint8(0), "got 2 unsigned and 0 other zero points"),
+        (np.uint8(7), "got 2 unsigned and 2 other zero points"),
+        (np.int8(-3), "got 0 unsigned and 2 other zero points"),
+        (np.array([0, 0, 1], np.int8), "got 0 unsigned and 2 other zero points"),
+    ],
+)
+def test_int8_for_cpus_is_refused_with_the_form_to_build(tmp_path, zero, got):
+    path = write_graph(tmp_path / "best-int8.onnx")
+    model = onnx.load(path)
+    for kind in ("QuantizeLinear", "DequantizeLinear"):
+        model.graph.node.add(op_type=kind, input=["x", "scale", f"zero of {kind}"], output=["y"])
+        model.graph.initializer.append(onnx.numpy_helper.from_array(np.asarray(zero), f"zero of {kind}"))
+    if got is None:
+        assert Plan.of(model, path, tmp_path / "a.engine").int8
+        return
+    with pytest.raises(EngineError, match=got) as refusal:
+        Plan.of(model, path, tmp_path / "a.engine")
+    assert "patch best-ultralytics.onnx --form int8-tensorrt makes" in str(refusal.value)
 
 
 @pytest.mark.parametrize("shape", [(1, 100, 7), (-1, 100, 6), (2, 100, 6), (1, 100)])

@@ -104,7 +104,7 @@ def test_the_raw_picture(images_bgr, output):
     ],
 )
 def test_other_inputs(inputs, got):
-    with pytest.raises(DetectorError, match=rf"a.onnx: expected one input, images .*{got}.*export"):
+    with pytest.raises(DetectorError, match=rf"a.onnx: expected one input, images .*{got}.*helpers convert"):
         feed_of(inputs)
 
 

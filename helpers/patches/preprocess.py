@@ -36,12 +36,9 @@ from helpers.patches import preprocess_nodes as nodes
 from helpers.patches.preprocess_resize import add_resize
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from helpers.patches import Source
 
     Sources = dict[str, Source]
-    Dimensions = Sequence[int | str | None]
 
 __all__ = ["add_box_mapping", "add_conversion", "add_letterbox", "add_picture"]
 
@@ -79,8 +76,7 @@ def add_picture(model: onnx.ModelProto, *, exact: bool = True) -> PatchResult:
     done = [result for result in (letterboxed, mapped) if result.changed]
     if not done:
         return unchanged(model, "the picture is in the graph already")
-    report = tuple(line for result in done for line in result.report)
-    return PatchResult(mapped.model, changed=True, report=report)
+    return PatchResult(mapped.model, changed=True, report=tuple(line for r in done for line in r.report))
 
 
 def add_letterbox(model: onnx.ModelProto, *, exact: bool = True) -> PatchResult:
@@ -115,7 +111,7 @@ def add_letterbox(model: onnx.ModelProto, *, exact: bool = True) -> PatchResult:
     splice(patched, nodes.pad, place, "pad", "pad/padded")
     _add_colours(patched, "pad/padded", images)
     _fix_batch(patched, shape[0])
-    report = _replace_input(patched, images, PICTURE, ["height", "width", 3], "letterboxed in the graph")
+    report = _replace_input(patched, images, PICTURE, ("height", "width", 3), "letterboxed in the graph")
     return _finished(model, patched, before, report)
 
 
@@ -164,8 +160,7 @@ def add_conversion(model: onnx.ModelProto) -> PatchResult:
     before = len(patched.graph.node)
     splice(patched, nodes.planes, {"pictures": PICTURES}, "planes", "planes/nchw")
     _add_colours(patched, "planes/nchw", images)
-    new_shape = [shape[0], *shape[2:], 3]
-    report = _replace_input(patched, images, PICTURES, new_shape, "converted in the graph")
+    report = _replace_input(patched, images, PICTURES, (shape[0], *shape[2:], 3), "converted in the graph")
     return _finished(model, patched, before, report)
 
 
@@ -201,7 +196,7 @@ def _require_rows(model: onnx.ModelProto) -> tuple[str, Shape]:
     args = next((entry.value for entry in model.metadata_props if entry.key == "args"), "")
     finished = "'nms': True" in args or any(n.op_type == "NonMaxSuppression" for n in model.graph.node)
     if len(shape) != 3 or shape[2] != 6 or not finished:
-        fix = "run helpers.patches.nms.add_nms and helpers.patches.ultralytics.to_ultralytics on it first"
+        fix = "run `python -m helpers patch FILE` on it first"
         raise PatchError("model", "finished rows [B, slots, 6]", f"{output} {list(shape)}", fix)
     return output, shape
 
@@ -216,8 +211,7 @@ def _add_fit(model: onnx.ModelProto, size_wh: tuple[int, int]) -> None:
 
 def _add_colours(model: onnx.ModelProto, source: str, images: onnx.ValueInfoProto) -> None:
     """Append what makes the network's input, in its type and under its name, from planes of 0 to 255."""
-    kind = images.type.tensor_type.elem_type
-    function = nodes.colours if kind == TensorProto.FLOAT else nodes.half_colours
+    function = nodes.colours if images.type.tensor_type.elem_type == TensorProto.FLOAT else nodes.half_colours
     splice(model, function, {"nchw": source, "white": WHITE}, "colours", images.name)
 
 
@@ -230,7 +224,7 @@ def _fix_batch(model: onnx.ModelProto, batch: int | str | None) -> None:
 
 
 def _replace_input(
-    model: onnx.ModelProto, images: onnx.ValueInfoProto, name: str, shape: Dimensions, what: str
+    model: onnx.ModelProto, images: onnx.ValueInfoProto, name: str, shape: Shape, what: str
 ) -> list[str]:
     """Put a `uint8` input in the place of `images`, and say so, in the file's metadata, too."""
     line = f"{_said(images)} -> {name} uint8{list(shape)}: BGR, {what}".replace("'", "")

@@ -229,12 +229,9 @@ def _warp_into(
     # cv2 counts pixel centres, boxes count pixel edges: shift by half a pixel on both sides.
     pixel[:, 2] += matrix[:, :2] @ [0.5, 0.5] - 0.5 - np.array([left, top])
     image[top:bottom, left:right] = cv2.warpAffine(
-        sample.image_bgr,
-        pixel,
-        (right - left, bottom - top),
-        flags=cv2.INTER_LINEAR,
-        borderValue=[PAD_VALUE] * 3,
-    )
+        sample.image_bgr, pixel, (right - left, bottom - top),
+        flags=cv2.INTER_LINEAR, borderValue=[PAD_VALUE] * 3,
+    )  # fmt: skip
     corners = sample.boxes_xyxy.reshape(-1, 2, 2) @ matrix[:, :2].T + matrix[:, 2]
     whole = np.concatenate([corners.min(1), corners.max(1)], axis=1)
     cut = np.clip(whole, (left, top, left, top), (right, bottom, right, bottom))
