@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw
 
-from helpers.detections import Detections, class_name
+from helpers.detections import Detections  # noqa: TC001 (doctests use it)
 from helpers.images import check_image
 from helpers.labels import (
     Rectangle,
@@ -24,6 +24,7 @@ from helpers.labels import (
     legend_chips,
     load_font,
     make_chip,
+    name_of_box,
     place_chip,
 )
 from helpers.wording import wording
@@ -79,7 +80,7 @@ def _write_labels(
     rows = zip(outlines, found.class_ids.tolist(), found.scores.tolist(), strict=True)
     for outline, class_id, score in rows:
         if len(found) <= CROWD or counts[class_id] <= RARE:
-            text = class_name(names, class_id) + (f" {score:.0%}" if scores else "")
+            text = name_of_box(names, class_id) + (f" {score:.0%}" if scores else "")
             chip = make_chip(text, colour(class_id), size)
             if spot := place_chip(chip.size, outline, canvas.size, taken):
                 canvas.paste(chip, spot[:2])

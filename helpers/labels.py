@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 __all__ = ["PALETTE_RGB", "Rectangle", "colour", "emptiest_corner", "font_size"]
-__all__ += ["legend_chips", "load_font", "make_chip", "overlap", "place_chip"]
+__all__ += ["legend_chips", "load_font", "make_chip", "name_of_box", "overlap", "place_chip"]
 
 PALETTE_RGB = (
     (0, 114, 178), (230, 159, 0), (0, 158, 115), (213, 94, 0),
@@ -81,6 +81,19 @@ def make_chip(text: str, fill: tuple[int, int, int], size: int) -> Image.Image:
     return chip
 
 
+def name_of_box(names: Sequence[str], class_id: int) -> str:
+    """What a label calls a class: its name, unless the lesson's language has a word for `box: name`.
+
+    A model's own names stay: that `train` is also a word of some chart must not translate a train.
+
+    >>> name_of_box(["RBC", "WBC"], 1)
+    'WBC'
+    """
+    name = class_name(names, class_id)
+    said = wording(f"box: {name}")
+    return name if said == f"box: {name}" else said
+
+
 def legend_chips(
     counts: Mapping[int, int | None], names: Sequence[str], size: int, width: int
 ) -> Image.Image:
@@ -91,8 +104,8 @@ def legend_chips(
     """
     chips, corners, x, y = [], [], 0, 0
     for class_id, number in sorted(counts.items()):
-        text = class_name(names, class_id)
-        chip = make_chip(text if number is None else wording(f"{number} {text}"), colour(class_id), size)
+        text = name_of_box(names, class_id)
+        chip = make_chip(text if number is None else f"{number} {text}", colour(class_id), size)
         if x and x + chip.width > width:
             x, y = 0, y + chip.height + 1
         chips.append(chip)

@@ -11,10 +11,12 @@ import pytest
 from fontTools.ttLib import TTFont
 
 from helpers import graph, wording
+from helpers.course.language import LANGUAGES, catalog
 from helpers.course.place import repository
 from helpers.course.surgery import pair_svg
-from helpers.drawing import grid, show
-from helpers.labels import legend_chips, load_font, make_chip
+from helpers.detections import Detections
+from helpers.drawing import draw, grid, show
+from helpers.labels import legend_chips, load_font, make_chip, name_of_box
 from helpers.table import Table
 
 
@@ -131,6 +133,25 @@ def test_captions_of_drawings_are_said_and_looked_for(shouting):
     assert {("boxes", True), ("from above", True), ("further on", True)} <= set(shouting)
 
 
-def test_a_legend_counts_in_the_language_and_names_stay(shouting):
-    legend_chips({0: 3, 1: None}, ["RBC", "boxes"], 14, 640)
-    assert shouting == [("3 RBC", False)], "a class may be called boxes"
+def test_words_that_a_lesson_draws_as_classes_are_said_and_a_models_names_stay():
+    words = {"box: lost": "丢失", "train": "训练集", "lost": "不见了"}
+    wording.set_translator(lambda text, label: words.get(text, text))
+    try:
+        names = [name_of_box(["lost", "train"], number) for number in (0, 1, 2)]
+        legend = legend_chips({0: 3}, ["lost"], 14, 640)
+        one, other = (draw(*drawing_of(name)) for name in ("lost", "丢失"))
+    finally:
+        wording.set_translator(None)
+    assert names == ["丢失", "train", "class 2"]
+    assert np.array_equal(legend, legend_chips({0: 3}, ["丢失"], 14, 640))
+    assert np.array_equal(one, other)
+
+
+def drawing_of(name):
+    return np.full((90, 120, 3), 255, np.uint8), Detections([[10, 40, 90, 80]], [0.9], [0]), [name]
+
+
+def test_no_template_of_a_catalogue_takes_a_models_name_apart():
+    for language in set(LANGUAGES) - {"en"}:
+        for name in ("person", "traffic light", "train", "RBC", "class 7"):
+            assert catalog(language).say(f"box: {name}") == f"box: {name}"
