@@ -46,9 +46,9 @@ def main(arguments: list[str] | None = None, *, root: Path = ROOT) -> int:
     targets = [path.relative_to(root).as_posix() for path in paths]
     if not options.report:
         end = time.monotonic() + options.minutes * 60
-        with tempfile.TemporaryDirectory() as folder, trial.project_copy(root, Path(folder)) as copy:
-            trial.warm_up()
-            for module in options.modules or targets:
+        for module in options.modules or targets:  # each with the project as it is by then
+            with tempfile.TemporaryDirectory() as folder, trial.project_copy(root, Path(folder)) as copy:
+                trial.warm_up()
                 try_module(root, copy, module, options.sample, end)
     return write_report(root, targets if not options.modules or options.report else options.modules, targets)
 

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from mutation import __main__ as command
-from mutation import report, trial
-from mutation.mutants import mutants_of
+pytest.importorskip("resource", reason="trials fork, which Windows cannot")
+
+from mutation import __main__ as command  # noqa: E402
+from mutation import report, trial  # noqa: E402
+from mutation.mutants import mutants_of  # noqa: E402
 
 COUNT = '''"""Count."""
 

@@ -39,16 +39,32 @@ def test_waiting(capsys, number):
     assert "waiting for your answer" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("answer", [25201, 1, 8, "25200", None, True, 25200.0, [25200]])
-def test_wrong_rows(answer):
+@pytest.mark.parametrize(
+    ("answer", "word"),
+    [
+        (25201, "Look at the file"),
+        (1, "counts something else"),
+        (8, "counts something else"),
+        *((each, "a whole number") for each in ("25200", None, True, 25200.0, [25200])),
+    ],
+)
+def test_wrong_rows(answer, word):
     hint = lesson_00.exercise_1(answer)
-    assert hint
+    assert word in hint
     assert "25200" not in hint
 
 
-@pytest.mark.parametrize("answer", [3, 1, 0, "2", None, 2.0])
-def test_wrong_count(answer):
-    assert lesson_00.exercise_2(answer)
+@pytest.mark.parametrize(
+    ("answer", "word"),
+    [
+        (3, "all boxes"),
+        (1, "counts them"),
+        (0, "counts them"),
+        *((each, "a whole number") for each in ("2", None, 2.0)),
+    ],
+)
+def test_wrong_count(answer, word):
+    assert word in lesson_00.exercise_2(answer)
 
 
 @pytest.mark.parametrize(
@@ -67,6 +83,20 @@ def test_wrong_count(answer):
 )
 def test_wrong_function(answer, word):
     assert word in (lesson_00.exercise_3(answer) or "")
+
+
+def test_what_the_function_is_tried_on():
+    seen = []
+
+    def answer(found):
+        seen.append(found)
+        return largest(found)
+
+    assert lesson_00.exercise_3(answer) is None
+    tall = Detections([[0, 0, 10, 90], [5, 5, 35, 35], [0, 0, 50, 2]], [0.9, 0.5, 0.7], [2, 0, 1])
+    moved = Detections([[200, 200, 220, 220], [0, 0, 30, 30]], [0.9, 0.4], [5, 3])
+    kinds = {len(found): found for found in seen}
+    assert kinds == {3: tall, 2: moved, 0: Detections.empty()}
 
 
 def test_the_model_is_asked_for_its_shape_and_its_boxes(monkeypatch):
