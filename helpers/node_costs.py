@@ -76,7 +76,7 @@ def profile_nodes(
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         for _ in range(runs + 1):
             session.run(None, dict(feeds))
-        events = json.loads(Path(session.end_profiling()).read_text())
+        events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
     times: dict[tuple[str, str], list[float]] = defaultdict(list)
     for event in events:
         if event["cat"] == "Node" and event["name"].endswith("_kernel_time"):

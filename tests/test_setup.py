@@ -187,7 +187,7 @@ def test_a_message_on_a_code_page(repository, tmp_path):
     assert done.stderr.decode("ascii").strip().endswith("got \\u4e2d")
 
 
-@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+@pytest.mark.skipif(os.name == "nt" or shutil.which("make") is None, reason="needs make and a POSIX shell")
 def test_every_make_target_reaches_the_script(repository):
     for target, expected in {
         "run": "run --model x",
@@ -260,7 +260,7 @@ def test_the_conda_file_names_the_packages_of_the_course(repository):
 SKIP = "SKIPPED [1] tests/conftest.py:31: needs ../shared"
 
 
-@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+@pytest.mark.skipif(os.name == "nt" or shutil.which("bash") is None, reason="needs bash")
 @pytest.mark.parametrize(
     ("shared_there", "lines", "code", "expected"),
     [
@@ -371,7 +371,7 @@ def remote(repository: Path, folder: Path) -> Path:
 
 def run_cell(python: Path, folder: Path, source: Path, before: str = "import google.colab") -> str:
     environment = {
-        **os.environ, "COURSE_SOURCE": f"file://{source}", "COURSE_FOLDER": str(folder / "course"),
+        **os.environ, "COURSE_SOURCE": source.as_uri(), "COURSE_FOLDER": str(folder / "course"),
         "PIP_LOG": str(folder / "pip.log"), "PYTHONPATH": "",
     }  # fmt: skip
     after = "import os, helpers; print('helpers', helpers.__version__, os.path.basename(os.getcwd()))"

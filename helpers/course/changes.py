@@ -38,8 +38,8 @@ class CellChange:
         line: The first line of its source.
         kind: `added`, `removed`, `moved` or `changed`.
         details: What differs, a line each.
-        expected: Whether it may differ: an output that no check compares (tag `nbval-ignore-output`), or the
-            line that a run writes.
+        expected: Whether it may differ: its output, which no check compares (tag `nbval-ignore-output`), did,
+            and nothing else.
     """
 
     cell: str
@@ -75,12 +75,16 @@ def first_line(cell: Any) -> str:
 def compare(before: Any, after: Any) -> list[CellChange]:
     """Cells that were added, removed, moved or changed, in the order of the notebook as it is now.
 
+    The line that every run writes (tag `verified`) is left out.
+
     Args:
         before: A notebook, as nbformat reads it.
         after: The same notebook now.
     """
-    old = {cell.id: cell for cell in before.cells}
-    new = {cell.id: cell for cell in after.cells}
+    old, new = (
+        {cell.id: cell for cell in book.cells if TAG not in cell.metadata.get("tags", [])}
+        for book in (before, after)
+    )
     moved = _moved([name for name in old if name in new], [name for name in new if name in old])
     changes = []
     for name, cell in new.items():
@@ -90,7 +94,7 @@ def compare(before: Any, after: Any) -> list[CellChange]:
         of_source, of_outputs = [*_source(old[name], cell)], [*_outputs(old[name], cell)]
         if of_source or of_outputs or name in moved:
             tags, kind = cell.metadata.get("tags", []), "changed" if of_source or of_outputs else "moved"
-            expected = kind == "changed" and (TAG in tags or (IGNORE in tags and not of_source))
+            expected = kind == "changed" and IGNORE in tags and not of_source
             changes.append(
                 CellChange(name, first_line(cell), kind, (*of_source, *of_outputs), expected)
             )

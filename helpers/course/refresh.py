@@ -83,7 +83,8 @@ def refresh(twins: Sequence[Path], *, run: bool = True) -> int:
     for notebook in found:
         if notebook.changes or notebook.new:
             say(f"{notebook}\n")
-    broken = [f"{relative(path)}: {line}" for path in there for line in broken_rules(path)]
+    kept = [path for path in there if path not in failures]
+    broken = [f"{relative(path)}: {line}" for path in kept for line in broken_rules(path)]
     for title, lines in (("Failed", [*failures.values()]), ("Rules broken", broken)):
         if lines:
             say("\n".join([title, *lines, ""]))

@@ -130,8 +130,8 @@ def locate(root: Path, written: str, base: Path | None = None) -> Path | None:
 
     Paths of another machine (`/content/data/images/a.jpg`, `../train/images`) are found by their last parts.
 
-    >>> locate(Path("/data"), "images/../a.jpg"), locate(Path("/data"), "../../etc/passwd")
-    (PosixPath('/data/a.jpg'), None)
+    >>> locate(Path("/data"), "images/../a.jpg").as_posix(), locate(Path("/data"), "../../etc/passwd")
+    ('/data/a.jpg', None)
     """
     text = written.strip().replace("\\", "/")
     if "\0" in text or not 0 < len(text) <= _LONGEST:

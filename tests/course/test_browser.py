@@ -1,5 +1,7 @@
 """What `make test-browser` needs is found, or named with its fix."""
 
+import os
+
 import pytest
 
 from helpers.course import browser
@@ -14,7 +16,7 @@ def program(tmp_path, monkeypatch):
     monkeypatch.setattr(browser, "find_spec", lambda name: name)
 
     def make(name):
-        path = tmp_path / name
+        path = tmp_path / (f"{name}.exe" if os.name == "nt" else name)
         path.write_text("#!/bin/sh\n", encoding="utf-8")
         path.chmod(0o755)
         return path

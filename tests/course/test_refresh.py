@@ -101,10 +101,11 @@ def test_what_changed_is_shown_against_the_commit_not_against_the_last_run(place
     assert said.endswith("1 part not run here\n")
 
 
-def test_a_lesson_that_fails_is_named_and_does_not_stop_the_rest(place, outputs, capsys):
+def test_a_lesson_that_fails_is_named_and_does_not_stop_the_rest(place, outputs, monkeypatch, capsys):
     refresh.refresh(twins.lessons())
     commit(place)
     outputs["00"] = runner.LessonFailedError("00_lesson, cell 00-one: KeyError: 'x'")
+    monkeypatch.setattr(refresh, "broken_rules", lambda path: ["x"] if path.name.startswith("00") else [])
     outputs["01"] = "two"
     capsys.readouterr()
     assert refresh.refresh(twins.lessons()) == 1
@@ -113,6 +114,7 @@ def test_a_lesson_that_fails_is_named_and_does_not_stop_the_rest(place, outputs,
     assert said.count(line) == 2, "at once, and at the end"
     assert "changed  01-one" in said
     assert "1 lesson FAILED" in said
+    assert "Rules broken" not in said, "a lesson that failed breaks them anyhow"
     assert "2 notebooks, 1 cell executed" in said
 
 

@@ -11,9 +11,9 @@ import pytest
 
 pytest.importorskip("resource", reason="trials fork, which Windows cannot")
 
-from mutation import __main__ as command  # noqa: E402
-from mutation import report, trial  # noqa: E402
-from mutation.mutants import mutants_of  # noqa: E402
+from mutation import __main__ as command
+from mutation import report, trial
+from mutation.mutants import mutants_of
 
 COUNT = '''"""Count."""
 
