@@ -32,7 +32,11 @@ def test_panels_titles_and_boxes():
         "class 79, grid 32 px: keeps A, C, C again",
     ]
     colours = [axes._left_title.get_color() for axes in panels]
-    assert colours[0] == colours[1] != colours[2]
+    assert colours == ["#22303c", "#22303c", "#b3261e"]  # red, where the NMS keeps others
+    assert not len(panels[0].get_xgridlines()) or not panels[0].xaxis.get_gridlines()[0].get_visible()
+    for axes, step in ((panels[1], 16), (panels[2], 32)):
+        assert set(np.diff(axes.get_xticks())) == set(np.diff(axes.get_yticks())) == {step}
+        assert axes.xaxis.get_gridlines()[0].get_visible()
     for axes, number in zip(panels, kept, strict=True):
         drawn = [[*patch.get_xy(), patch.get_x() + patch.get_width(), patch.get_y() + patch.get_height()]
                  for patch in axes.patches]  # fmt: skip

@@ -113,6 +113,8 @@ def put_back(boxes_xyxy, picture_wh, *, share=0.5, divide=True, sign=1, side=max
         (lambda boxes, size: put_back(boxes, size, sign=-1), "A picture of 1280x720: still off by up to 560"),
         (lambda boxes, size: put_back(boxes, size, side=lambda sides: sides[0]), "A picture of 480x640"),
         (lambda boxes, size: put_back(boxes, (1280, 720)), "A picture of 480x640"),
+        (lambda boxes, size: put_back(boxes, size) + (size == (640, 640)) * 9, "A picture of 640x640"),
+        (lambda boxes, size: put_back(boxes, size) * (1 if size[0] != 900 else 2), "A picture of 900x300"),
     ],
 )
 def test_the_way_back(answer, hint):
@@ -134,13 +136,13 @@ def repaired(model=None, *, names=NAMES, slots=100, nms=True):
     return write_metadata(patched, names=names, stride=32, nms=nms).model if names else patched
 
 
-def renamed():
+def renamed(to="x"):
     model = repaired()
-    model.graph.input[0].name = "x"
+    model.graph.input[0].name = to
     for node in model.graph.node:
         for place, name in enumerate(node.input):
             if name == "images":
-                node.input[place] = "x"
+                node.input[place] = to
     return model
 
 
@@ -168,6 +170,7 @@ def claimed():
         (lambda: repaired(names=("Platelets", "RBC", "WBC")), "should be called RBC, WBC, Platelets"),
         (lambda: repaired(nms=False), "the NMS is in the graph"),
         (renamed, "should still be called images"),
+        (lambda: renamed("input"), "should still be called images"),
         (claimed, "no valid model"),
     ],
 )
