@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -11,7 +12,7 @@ import pytest
 
 from helpers.course.colab import badge, repository_address
 
-PAGES = ("README.md", "CONTRIBUTING.md")
+PAGES = ("README.md", "README.zh-CN.md", "CONTRIBUTING.md")
 
 
 @pytest.fixture(params=PAGES)
@@ -40,6 +41,31 @@ def test_every_lesson_is_in_the_table_with_its_badge(repository):
         assert f"](notebooks/{path.name})" in readme, path.name
         link = badge(f"notebooks/{path.name}", repository_address()).removeprefix("[Open in Colab]")
         assert f"[![Open in Colab](docs/colab.svg)]{link}" in readme, path.name
+
+
+def test_both_readmes_say_the_same_commands_lessons_and_pictures(repository):
+    english, chinese = ((repository / name).read_text("utf-8") for name in PAGES[:2])
+    assert "[简体中文](README.zh-CN.md)" in english
+    assert "[English](README.md)" in chinese
+    assert blocks(chinese) == blocks(english)
+    assert sorted(set(inline(chinese))) == sorted(set(inline(english)))
+    assert [len(re.findall(form, chinese)) for form in (r"(?m)^## ", r"(?m)^\|", r"!\[|<img ")] == [
+        len(re.findall(form, english)) for form in (r"(?m)^## ", r"(?m)^\|", r"!\[|<img ")
+    ]
+    for path in sorted((repository / "notebooks" / "zh-CN").glob("[0-9]*.ipynb")):
+        assert f"](notebooks/zh-CN/{path.name})" in chinese, path.name
+        link = badge(f"notebooks/zh-CN/{path.name}", repository_address()).removeprefix("[Open in Colab]")
+        assert f"(docs/colab.svg)]{link}" in chinese, path.name
+
+
+@pytest.mark.parametrize("name", PAGES[:2])
+def test_an_anchor_in_a_lesson_is_one_of_its_headings(name, repository):
+    page = (repository / name).read_text("utf-8")
+    for target, anchor in re.findall(r"\]\((notebooks/[^)#]+)#([^)]+)\)", page):
+        cells = json.loads((repository / target).read_text("utf-8"))["cells"]
+        lines = [line for cell in cells if cell["cell_type"] == "markdown" for line in cell["source"]]
+        headings = {re.sub("^#+ ", "", line).strip().replace(" ", "-") for line in lines if line[:1] == "#"}
+        assert anchor in headings, (target, anchor)
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
