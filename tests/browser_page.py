@@ -175,12 +175,13 @@ class Reader:
     def pictures(self, step: str) -> None:
         """Keep the whole lesson, screen by screen."""
         panel = self.page.locator(".jp-NotebookPanel .jp-WindowedPanel-outer")
+        last = self.cell(list(self.ids)[-1])
         panel.evaluate("e => e.scrollTo(0, 0)")
         for number in range(60):
             self.picture(f"{step}-{number:02}")
-            before = panel.evaluate("e => e.scrollTop")
-            if panel.evaluate("e => { e.scrollBy(0, e.clientHeight - 30); return e.scrollTop }") == before:
+            if last.evaluate("e => e.getBoundingClientRect().bottom") < VIEW["height"]:
                 return
+            panel.evaluate("e => e.scrollBy(0, e.clientHeight - 30)")
 
     def close(self) -> None:
         """Close the page and end the kernel."""

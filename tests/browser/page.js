@@ -1,6 +1,6 @@
 // Loaded into JupyterLab's page by browser_page.py: where the notebook stands, and what must not be seen in it.
 window.course = {
-  drawn: ['img', '[data-mime-type="image/svg+xml"] svg'].map(each => `.jp-OutputArea ${each}`).join(),
+  drawn: '.jp-OutputArea :is(img, [data-mime-type="image/svg+xml"] svg)',
 
   cell: place => document.querySelector(`.jp-Notebook .jp-Cell[data-windowed-list-index="${place}"]`),
 

@@ -10,7 +10,7 @@ class TestLesson04(LessonChecks):
 
     def test_drawings_are_no_wider_than_the_page(self, reader):
         for name in ("04-edit1-code", "04-edit2-code", "04-edit4-code"):
-            drawing = reader.show(name).locator("[data-mime-type='image/svg+xml'] svg")
+            drawing = reader.show(name).locator("[data-mime-type='image/svg+xml'] :is(img, svg)")
             place = reader.cell(name).locator(".jp-OutputArea").bounding_box()
             assert 100 < drawing.bounding_box()["width"] <= place["width"]
             reader.picture(f"before-after-{name.split('-')[1]}", name, ".jp-OutputArea")
