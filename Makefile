@@ -5,7 +5,7 @@ MODEL ?=
 EDITION ?=
 export TORCH_INDEX COURSE_SET
 
-.PHONY: help run test test-gpu test-browser refresh setup lock benchmark mutants
+.PHONY: help run test test-gpu test-browser lab refresh versions setup lock benchmark mutants
 help:
 	@$(PYTHON) bootstrap.py help
 run:
@@ -14,5 +14,5 @@ lab:
 	@$(PYTHON) bootstrap.py lab $(if $(EDITION),--language $(EDITION))
 benchmark mutants:
 	@$(PYTHON) bootstrap.py $@ $(OPTIONS)
-test test-gpu test-browser lab refresh setup lock:
+test test-gpu test-browser refresh versions setup lock:
 	@$(PYTHON) bootstrap.py $@
