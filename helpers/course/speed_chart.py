@@ -49,7 +49,7 @@ def explore(rows: Iterable[Row], line: str) -> None:
     rows = list(rows)
     translate_figure(chart := figure(rows))
     jpeg = b64encode(encode_jpeg(render(chart), quality=92)).decode()
-    text = f"<chart of {len(rows)} detectors>"
+    text = f"<{wording(f'chart of {len(rows)} detectors')}>"
     bundle = {MIME: specification(rows), "image/jpeg": jpeg, "text/plain": text}
     display(bundle, raw=True)  # type: ignore[no-untyped-call]
     say(line)

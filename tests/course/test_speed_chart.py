@@ -108,6 +108,7 @@ def test_both_forms_speak_the_lessons_language(marked, monkeypatch):
         *("both", "input size ", "family", "input, px", "model", "AP val, %", "pictures/s", "parameters, M"),
     )
     assert [word for word in words if f'"«{word}»"' not in page] == []
+    assert bundles[0]["text/plain"] == f"<«chart of {len(ROWS)} detectors»>"
     assert page.count('"«input, px»"') == 2, "in the legend, and where the pointer rests"
     axes = drawn[0].axes[0]
     titles = [axes.get_title(loc="left"), axes.get_xlabel(), axes.get_ylabel()]
