@@ -3,7 +3,7 @@
 # %% [markdown] id="10-title"
 # # 10 · When it breaks
 #
-# [Open in Colab](https://colab.research.google.com/github/OWNER/yolov7-graph-surgery/blob/main/notebooks/10_when_it_breaks.ipynb)
+# [Open in Colab](https://colab.research.google.com/github/OWNER/yolov7-graph-surgery/blob/main/notebooks/10_when_it_breaks.ipynb) · English · [简体中文](zh-CN/10_when_it_breaks.ipynb)
 #
 # Ten failures that people really meet between a checkpoint and a box, each with a thread somewhere on the
 # web in which somebody asks for help. Here you break things on purpose, read what is said (or notice that

@@ -3,6 +3,8 @@
 # %% [markdown] id="10s-title"
 # # 10 · When it breaks: solutions
 #
+# English · [简体中文](../zh-CN/solutions/10_when_it_breaks.ipynb)
+#
 # The exercises are at the end of [lesson 10](../10_when_it_breaks.ipynb).
 
 # %% id="10s-imports"
