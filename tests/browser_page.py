@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-from browser_support import EDITIONS, REPOSITORY, Lab
+from browser_support import EDITIONS, REPOSITORY, SCRIPT, Lab
 from playwright.sync_api import Browser, Locator, Page, Request, Route
 
 from helpers.course.language import catalog
@@ -20,7 +20,6 @@ FLAGS = (
     "--disable-component-update", "--disable-sync", "--no-sandbox",
 )  # fmt: skip
 CLICK_MS, RUN_MS = 120_000, 900_000  # the machine may be busy: these limits only end what hangs
-SCRIPT = REPOSITORY / "tests" / "browser" / "page.js"
 
 
 class Reader:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 REPOSITORY = Path(__file__).parents[1]
-PICTURES = REPOSITORY / "build" / "browser"
+SCRIPT = REPOSITORY / "tests" / "browser" / "page.js"
 EDITIONS = {"en": "notebooks", "zh-CN": "notebooks/zh-CN"}
 
 # What would make a lesson behave as under a check, or differ by who runs the tests.
