@@ -129,7 +129,7 @@ def write_report(root: Path, shown: list[str], targets: list[str]) -> int:
         say(f"killed by now, take it out of {VERDICTS}: {line}")
     open_ones = [
         one for each in modules if each.path in shown for one in each.survivors
-        if one["name"] not in verdicts.get(each.path, {})
+        if not report.verdict(one["name"], verdicts.get(each.path, {}))
     ]  # fmt: skip
     say(f"{PAGE} written; survivors without a reason: {len(open_ones)}")
     return 1 if open_ones else 0

@@ -10,6 +10,7 @@ What is left alone, because it cannot change what the code does, or only words i
 - text with a space in it (prose), every text in an error, and what an f-string puts into its holes;
 - `strict=` of `zip`, and 9223372036854775807, which is "to the end" in `Slice`;
 - the order of what `Add`, `Mul`, `Max`, `Min`, `And`, `Or` and `Equal` take;
+- an index of 0 as -1, which is the same of one element (1 is tried);
 - the removal of an operator's attribute that has its default value, and truth values like `keepdims=2`.
 
 And what another mutant shows as well: the removal of a statement that is all of an `if` (that `if` never
@@ -165,7 +166,8 @@ class _Maker:
             yield self.swap(node, str(not value))
         elif isinstance(value, int) and value != TO_THE_END:
             is_truth = isinstance(above[-1], ast.keyword) and above[-1].arg in TRUTHS
-            numbers = (1 - value,) if is_truth else (value + 1, value - 1)
+            is_index = isinstance(above[-1], ast.Subscript) and node is above[-1].slice
+            numbers = (1 - value,) if is_truth else (value + 1, value - 1)[: 1 if is_index and not value else 2]
             yield from (self.swap(node, str(new) if new >= 0 else f"({new})") for new in numbers)
         elif isinstance(value, float):
             yield from (self.swap(node, repr(new)) for new in ([value * 2, value / 2] if value else [1.0]))

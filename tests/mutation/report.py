@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Module", "load_verdicts", "report", "unused_verdicts"]
+__all__ = ["Module", "load_verdicts", "report", "unused_verdicts", "verdict"]
 
 HEAD = """# Mutants
 
@@ -46,8 +46,14 @@ class Module:
 
 
 def load_verdicts(path: Path) -> dict[str, dict[str, str]]:
-    """Why survivors stay: for each module `"function: changed line" = "reason"`."""
+    """Why survivors stay: for each module `"function: changed line" = "reason"`; a name may end with `*`."""
     return tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def verdict(name: str, given: Mapping[str, str]) -> str:
+    """The reason under a survivor's name, or under the longest beginning of it; empty if there is none."""
+    fitting = [key for key in given if key == name or (key.endswith("*") and name.startswith(key[:-1]))]
+    return given[max(fitting, key=len)] if fitting else ""
 
 
 def report(modules: Sequence[Module], verdicts: Mapping[str, Mapping[str, str]]) -> str:
@@ -75,8 +81,8 @@ def unused_verdicts(modules: Sequence[Module], verdicts: Mapping[str, Mapping[st
     """Verdicts on what does not survive any more (of modules that were tried in full)."""
     whole = [each for each in modules if len(each.tried) == each.made]
     return [
-        f"{each.path}: {name}" for each in whole for name in verdicts.get(each.path, {})
-        if name not in [one["name"] for one in each.survivors]
+        f"{each.path}: {key}" for each in whole for key, reason in verdicts.get(each.path, {}).items()
+        if not any(verdict(one["name"], {key: reason}) for one in each.survivors)
     ]  # fmt: skip
 
 
@@ -89,7 +95,7 @@ def _row(path: str, made: int, counts: Counter[str]) -> str:
 
 def _survivor(each: Mapping[str, Any], verdicts: Mapping[str, str]) -> str:
     change = f"{_code(each['old'])} -> {_code(each['new'])} in {_code(each['name'])}"
-    return f"| {each['line']} | {change} | {verdicts.get(each['name'], '**open**')} |"
+    return f"| {each['line']} | {change} | {verdict(each['name'], verdicts) or '**open**'} |"
 
 
 def _code(text: str) -> str:

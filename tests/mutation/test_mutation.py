@@ -95,6 +95,8 @@ def test_nothing_to_change(source):
         ("x = a and b", {("a", "True"), ("b", "True")}),
         ("x = 1", {("1", "0"), ("1", "2")}),
         ("x = 0", {("0", "1"), ("0", "(-1)")}),
+        ("x = a[0]", {("0", "1")}),
+        ("x = a[0:0]", {("0", "1"), ("0", "(-1)")}),
         ("x = 0.5", {("0.5", "1.0"), ("0.5", "0.25")}),
         ("x = 0.0", {("0.0", "1.0")}),
         ("x = True", {("True", "False")}),
@@ -254,6 +256,12 @@ def test_which_tests(repository):
     assert "test_filter.py" in names("helpers/patches/filter_nodes.py")
     assert names("helpers/course/exercises/lesson_04.py") == ["test_lesson_04.py"]
     assert names("helpers/patches/__init__.py")[0] == "test_init.py"
+
+
+def test_a_verdict_may_name_the_beginning_alone():
+    given = {"f: x = *": "wording", "f: x = 3*": "accepted: why", "f: x": "equivalent: why"}
+    names = {"f: x = 1": "wording", "f: x = 30": "accepted: why", "f: x": "equivalent: why", "f: xy": ""}
+    assert {name: report.verdict(name, given) for name in names} == names
 
 
 def test_a_report_of_nothing():

@@ -83,6 +83,39 @@ def test_wrong_percentage(answer, word):
 
 
 @pytest.mark.parametrize(
+    ("right", "word", "off"),
+    [
+        (16.062, None, 0.06),
+        (0.16062, "in per cent", 0.0006),
+        (-16.062, "the sign", 0.06),
+        (19.136, "the base", 0.06),
+        (18.6, "in millions", 0.06),
+        (83.938, "what is left", 0.06),
+    ],
+)
+def test_how_near_is_near_enough(right, word, off):
+    """A figure with one decimal is right, a figure further off is something else."""
+    for near in (right - 0.9 * off, right + 0.9 * off):
+        hint = lesson_01.exercise_1(near)
+        assert hint is None if word is None else word in hint
+    for far in (right - 1.2 * off, right + 1.2 * off):
+        assert "The difference of the two" in lesson_01.exercise_1(far)
+
+
+@pytest.mark.parametrize(
+    ("millions", "word"), [(19.9, "too few"), (20.0, ""), (30.0, ""), (30.1, "too many")]
+)
+def test_the_bounds(monkeypatch, millions, word):
+    monkeypatch.setattr(lesson_01, "_millions", lambda _: millions)
+    assert word in (lesson_01.exercise_2(BASE) or "")
+    assert bool(lesson_01.exercise_2(BASE)) == bool(word)
+
+
+def test_parameters_are_those_of_eighty_classes():
+    assert lesson_01._millions(BASE) == pytest.approx(36.905, abs=0.001)
+
+
+@pytest.mark.parametrize(
     ("answer", "word"),
     [
         (BASE.name, "a Variant"),
