@@ -25,13 +25,13 @@ SHOWN = {
     "00": ("00-draw", "00-truth"),
     "01": ("01-chart", "01-rep-figure"),
     "02": ("02-n-figure", "02-offset-figure"),
-    "03": ("03-cost-chart", "03-columns-draw"),
+    "03": ("03-columns-draw", "03-cost-chart"),
     "04": ("04-figure-code", "04-filter-count"),
     "05": ("05-picture-figure", "05-grid-code"),
     "06": ("06-folder-figure", "06-back"),
     "07": ("07-scan-code", "07-ranges-figure"),
     "08": ("08-assign-code", "08-mistakes-code"),
-    "09": ("09-ask", "09-limit"),
+    "09": ("09-limit", "09-ask"),
     "10": ("10-empty-figure", "10-half-figure"),
 }
 """Cells whose first picture is shown; the first of a lesson stands in the README, too."""
