@@ -67,9 +67,12 @@ def compare(lock: Mapping[str, str], here: Mapping[str, str]) -> Moved:
 
 
 def installed() -> dict[str, str]:
-    """Name and version of every package here."""
-    found = ((package.metadata["Name"], package.version) for package in distributions())
-    return {_plain(name): version for name, version in sorted(found) if name}
+    """Name and version of every package here, in order; where two folders have one, of the one that is used."""
+    found: dict[str, str] = {}
+    for package in distributions():
+        if name := package.metadata["Name"]:
+            found.setdefault(_plain(name), package.version)
+    return dict(sorted(found.items()))
 
 
 def locked(kind: str = "cpu", folder: Path | None = None) -> dict[str, str]:
