@@ -67,7 +67,7 @@ def compare(lock: Mapping[str, str], here: Mapping[str, str]) -> Moved:
 
 
 def installed() -> dict[str, str]:
-    """Name and version of every package here, in order; where two folders have one, of the one that is used."""
+    """Name and version of every package here, in order; of two copies the one that Python finds first."""
     found: dict[str, str] = {}
     for package in distributions():
         if name := package.metadata["Name"]:
