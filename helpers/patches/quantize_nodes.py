@@ -118,11 +118,9 @@ def pad_channels(network: onnx.ModelProto) -> int:
     missing = -channels % GROUP
     if not missing or not readers or any(tensor is None for tensor in stored):
         return 0
-    for tensor in stored:
-        if tensor is not None:
-            full = onnx.numpy_helper.to_array(tensor)
-            wider = np.pad(full, [(0, 0), (0, missing), (0, 0), (0, 0)])
-            tensor.CopyFrom(onnx.numpy_helper.from_array(wider, tensor.name))
+    for tensor in {tensor.name: tensor for tensor in stored if tensor is not None}.values():
+        wider = np.pad(onnx.numpy_helper.to_array(tensor), [(0, 0), (0, missing), (0, 0), (0, 0)])
+        tensor.CopyFrom(onnx.numpy_helper.from_array(wider, tensor.name))
     pads = np.array([0, 0, 0, 0, 0, missing, 0, 0], np.int64)
     graph.initializer.append(onnx.numpy_helper.from_array(pads, "quantize/pads"))
     padded = "quantize/padded"

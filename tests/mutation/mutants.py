@@ -167,7 +167,7 @@ class _Maker:
         elif isinstance(value, int) and value != TO_THE_END:
             is_truth = isinstance(above[-1], ast.keyword) and above[-1].arg in TRUTHS
             is_index = isinstance(above[-1], ast.Subscript) and node is above[-1].slice
-            numbers = (1 - value,) if is_truth else (value + 1, value - 1)[: 1 if is_index and not value else 2]
+            numbers = (1 - value,) if is_truth else (1,) if is_index and not value else (value + 1, value - 1)
             yield from (self.swap(node, str(new) if new >= 0 else f"({new})") for new in numbers)
         elif isinstance(value, float):
             yield from (self.swap(node, repr(new)) for new in ([value * 2, value / 2] if value else [1.0]))

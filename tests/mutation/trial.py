@@ -82,7 +82,7 @@ class Trials:
         """
         found = self._fork(lambda: self._run(["-q"]), cpu_s=3600)
         if found.get("code") != 0:
-            raise RuntimeError(f"{self.module}: its tests fail without any change: {found}")
+            raise RuntimeError(f"{self.module}: its tests fail without any change: {found.get('by')}")
         self.seconds, self.cpu_s = found["seconds"], found["cpu_s"]
         py_compile.compile(str(self.copy / self.module))  # a guard: it is deleted before the first mutant
         self._forget_bytecode()

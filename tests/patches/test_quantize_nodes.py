@@ -10,7 +10,7 @@ from patches.quantize_nets import PICTURES, net, run
 
 from helpers.patches.quantize_network import cut_network
 from helpers.patches.quantize_nodes import insert_qdq, pad_channels, pool_first
-from helpers.patches.quantize_ranges import calibrate
+from helpers.patches.quantize_ranges import Ranges, calibrate
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +56,63 @@ def test_padding_changes_no_number_and_feeds_the_convolution_four_channels(range
     assert not stored["w1_quantized"][:, 3].any()
     np.testing.assert_array_equal(run(after, images)[0], run(before, images)[0])
     assert pad_channels(cut_network(net())) == 0  # nothing is quantised
+
+
+def packed(channels=3, *, group=1, kind="int8", weight="small", more=""):
+    """A convolution in bytes."""
+    shape = (4 * group, channels // group, 1, 1)
+    numbers = ", ".join(str(index % 5) for index in range(np.prod(shape)))
+    return onnx.parser.parse_model(f"""{HEADER}
+        (float[1, {channels}, 4, 4] images) => (float[1, {shape[0]}, 4, 4] output)
+        <float s = {{0.1}}, uint8 z = {{0}}, {kind} y = {{0}},
+         {kind}[{", ".join(map(str, shape))}] small = {{{numbers}}}>
+        {{
+            [q] q = QuantizeLinear (images, s, z)
+            [d] d = DequantizeLinear (q, s, z)
+            {more}
+            [i] copy = Identity (small)
+            [w] w = DequantizeLinear ({weight}, s, y)
+            [c] output = Conv <group = {group}> (d, w)
+        }}""")
+
+
+@pytest.mark.parametrize(
+    ("options", "padded"),
+    [
+        ({}, 1),
+        ({"channels": 6}, 1),
+        ({"more": "w1 = DequantizeLinear(small, s, y) [b] other = Conv(d, w1) "}, 2),
+        ({"channels": 4}, 0),
+        ({"group": 3}, 0),
+        ({"kind": "uint8"}, 0),
+        ({"weight": "copy"}, 0),
+        ({"more": "other = Neg(d) "}, 0),
+    ],
+)
+def test_what_can_be_padded(options, padded):
+    model = packed(**options)
+    before = onnx.ModelProto.FromString(model.SerializeToString())
+    assert pad_channels(model) == padded
+    if not padded:
+        assert model == before
+    else:
+        node = next(node for node in model.graph.node if node.op_type == "Pad")
+        assert (node.name, list(node.output)) == ("quantize/Pad", ["quantize/padded"])
+        images = np.random.default_rng(3).uniform(0, 9, (1, options.get("channels", 3), 4, 4))
+        images = images.astype(np.float32)
+        np.testing.assert_array_equal(run(model, images)[0], run(before, images)[0])
+
+
+def test_every_operator_of_the_list_works_on_bytes():
+    text = "(float[1, 2, 4, 4] images) => (float[1, 4, 4, 4] output) <float[1] one = {0.5}> { [a] a = "
+    text += "Sigmoid(images) [b] b = Mul(images, a) [c] c = Add(b, one) [d] output = Concat<axis = 1>(b, c) }"
+    network = onnx.parser.parse_model(HEADER + text)
+    limits = dict.fromkeys(("images", "a", "b", "c", "output", "one"), (0.0, 2.0))
+    after = insert_qdq(network, Ranges(limits, {}, []), runtime="onnxruntime")
+    makers = {name: node for node in after.graph.node for name in node.output}
+    for name in "abcd":
+        node = next(node for node in after.graph.node if node.name == name)
+        assert {makers[source].op_type for source in node.input} == {"DequantizeLinear"}, name
 
 
 HEADER = '<ir_version: 8, opset_import: ["": 17]> net '
