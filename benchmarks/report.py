@@ -111,10 +111,11 @@ def text(data: dict[str, Any]) -> str:
     where = f"{device['cpu']}, {device['cores']} cores ({extensions}), {device['gpu'] or 'no GPU'}"
     packages = ", ".join(f"{name} {version}" for name, version in data["versions"].items())
     s = data["settings"]
+    threads = f"{s['threads']} thread{'s' if s['threads'] != 1 else ''}"
     parts = [
         f"**{where}.** {device['system']}, Python {device['python']}, {packages}.",
         (
-            f"Model {s['model']}, {s['size']} px, {s['threads']} threads, {s['rounds']} interleaved rounds, "
+            f"Model {s['model']}, {s['size']} px, {threads}, {s['rounds']} interleaved rounds, "
             f"{s['clock']} time, {data['when']}."
         ),
     ]

@@ -6,6 +6,7 @@ judged by.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["calibration_pictures"]
+__all__ = ["calibration_pictures", "pictures_digest"]
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".bmp")
 MOST, DRAWN, FIRST_SEED = 8, 4, 8000  # training draws other seeds
@@ -63,6 +64,18 @@ def calibration_pictures(
         )
     paths = _chosen(root)
     return [load_image(path) for path in paths], f"{len(paths)} pictures of {root.name}"
+
+
+def pictures_digest(folder: str | Path) -> str:
+    """Eight hexadecimal digits that change when the pictures that a folder gives for calibration do.
+
+    Raises:
+        ValueError: No pictures in the folder.
+    """
+    digest = hashlib.sha256()
+    for path in _chosen(Path(folder)):
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:8]
 
 
 def _chosen(root: Path) -> list[Path]:

@@ -112,7 +112,9 @@ def _steps(checkpoint: Path, files: Files, r: Recipe, names: Sequence[str] | Non
         call = "filter_candidates(form='topk') + to_half()"
         steps.append((files.fp16, files.ultralytics, call, partial(half_file, files.ultralytics, files.fp16)))
     if r.int8:
-        call = f"quantize({r.pictures or ''})"
+        from helpers.calibration import pictures_digest
+
+        call = f"quantize({r.pictures}, {pictures_digest(r.pictures)})" if r.pictures else "quantize()"
         quantise = partial(int8_file, files.ultralytics, files.int8, pictures=r.pictures)
         steps.append((files.int8, files.ultralytics, call, quantise))
     return steps

@@ -33,6 +33,8 @@ FORMS = {
     "int8": "the network in INT8, for CPUs",
     "int8-tensorrt": "the same for TensorRT",
 }
+OF_FORMS = {"pictures": ("int8", "int8-tensorrt"), "plain_resize": ("picture", "letterbox")}
+OF_NMS, OF_FINISHING = ("iou", "conf", "max_wh"), ("topk", "names", "stride")
 ENDS = ("-end2end", "-ultralytics", "-batched")
 
 
@@ -50,7 +52,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     option("--plain-resize", action="store_true", help=text)
     option("--pictures", type=Path, help="folder of pictures that INT8 is calibrated on")
     add_thresholds(command)
-    command.set_defaults(run=_patch)
+    names = (*OF_FORMS, *OF_NMS, *OF_FINISHING)
+    command.set_defaults(run=_patch, usual={name: command.get_default(name) for name in names})
 
 
 def progress(line: str) -> None:
@@ -64,7 +67,37 @@ def report(path: Path) -> None:
     sys.stdout.write(f"{path}  {path.stat().st_size / 1e6:.1f} MB\n")
 
 
+def _check_options(options: argparse.Namespace) -> None:
+    """Refuse an option that would do nothing with this form, or with this file.
+
+    Raises:
+        ValueError: There is one.
+    """
+    given = [name for name, value in options.usual.items() if getattr(options, name) != value]
+    others = {name: forms for name, forms in OF_FORMS.items() if options.form not in forms}
+    idle = {name: f"--form {' or '.join(forms)}" for name, forms in others.items()}
+    got = f"--form {options.form}"
+    if wrong := next((name for name in given if name in idle), None):
+        raise _idle(wrong, idle[wrong], got)
+    model = read_onnx(options.model)
+    if is_raw(model):
+        return
+    idle = dict.fromkeys(OF_NMS, "a raw file, whose NMS is made here")
+    got = f"{options.model.name}, which has its NMS"
+    if _is_finished(model) and options.form not in ("ultralytics", "batched"):
+        idle |= dict.fromkeys(OF_FINISHING, "--form ultralytics or batched")
+        got = f"{options.model.name}, which is finished"
+    if wrong := next((name for name in given if name in idle), None):
+        raise _idle(wrong, idle[wrong], got)
+
+
+def _idle(name: str, wanted: str, got: str) -> ValueError:
+    option = f"--{name.replace('_', '-')}"
+    return ValueError(f"{option}: expected with {wanted}, got it with {got}; leave it out")
+
+
 def _patch(options: argparse.Namespace) -> None:
+    _check_options(options)
     stem = options.model.stem
     if options.form != "ultralytics":
         stem = next((stem.removesuffix(end) for end in ENDS if stem.endswith(end)), stem)
@@ -80,7 +113,7 @@ def _patch(options: argparse.Namespace) -> None:
     else:
         with tempfile.TemporaryDirectory() as folder:
             source, lines = options.model, ()
-            if not _is_finished(source):
+            if not _is_finished(read_onnx(source)):
                 source = Path(folder, "finished.onnx")
                 lines = finish(options.model, source)
             edit = _edit(options.form, exact=not options.plain_resize, pictures=options.pictures)
@@ -91,8 +124,7 @@ def _patch(options: argparse.Namespace) -> None:
     report(target)
 
 
-def _is_finished(path: Path) -> bool:
-    model = read_onnx(path)
+def _is_finished(model: onnx.ModelProto) -> bool:
     shapes = [value.type.tensor_type.shape.dim for value in model.graph.output]
     return [len(shape) for shape in shapes] == [3] and not is_raw(model)
 

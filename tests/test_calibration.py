@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from helpers.calibration import calibration_pictures
+from helpers.calibration import calibration_pictures, pictures_digest
 from helpers.patches.metadata import COCO_NAMES
 from helpers.training.samples import CELL_NAMES
 
@@ -61,6 +61,21 @@ def test_a_folder_like_bccd_gives_training_pictures_alone(tmp_path):
     (tmp_path / "val.txt").write_text("b\n")
     pictures, _ = calibration_pictures(CELL_NAMES, tmp_path)
     assert marks(pictures) == [0, 2]
+
+
+def test_the_digest_is_that_of_the_chosen_pictures_contents(tmp_path):
+    names = [f"{number:02}.png" for number in range(20)]
+    for folder in ("mine", "copy"):
+        write(tmp_path / folder, *names)
+    digest = pictures_digest(tmp_path / "mine")
+    assert digest == pictures_digest(tmp_path / "copy")
+    assert len(digest) == 8
+    (tmp_path / "copy" / "01.png").write_bytes(b"not chosen")
+    assert digest == pictures_digest(tmp_path / "copy")
+    (tmp_path / "copy" / "02.png").write_bytes((tmp_path / "mine" / "03.png").read_bytes())
+    assert digest != pictures_digest(tmp_path / "copy")
+    with pytest.raises(ValueError, match="expected a folder with pictures"):
+        pictures_digest(tmp_path)
 
 
 @pytest.mark.parametrize("kind", ["empty", "missing"])

@@ -10,6 +10,8 @@ from helpers.convert import Recipe, export_checkpoint
 from helpers.images import save_image
 from helpers.patch_cli import FORMS
 from helpers.patches import shape_of
+from helpers.patches.metadata import read_metadata
+from helpers.patches.nms import add_nms
 
 PORTS = {
     "ultralytics": (["images"], ["output0"]),
@@ -75,6 +77,53 @@ def test_refusals(raw, capsys):
         main(["patch", str(raw), "--form", "other"])
     assert "invalid choice" in capsys.readouterr().err
     assert [path.name for path in raw.parent.iterdir()] == ["a.onnx"]
+
+
+@pytest.mark.parametrize(
+    ("file", "options", "said"),
+    [
+        ("raw", ["--pictures", "p"], "--pictures: expected with --form int8 or int8-tensorrt, got it with"),
+        ("raw", ["--form", "bytes", "--plain-resize"], "expected with --form picture or letterbox"),
+        ("raw", ["--form", "int8", "--plain-resize"], "got it with --form int8; leave it out"),
+        ("rows", ["--conf", "0.2"], "--conf: expected with a raw file, whose NMS is made here, got it with"),
+        ("rows", ["--max-wh", "640"], "--max-wh: expected with a raw file"),
+        ("done", ["--form", "boxes", "--iou", "0.5"], "--iou: expected with a raw file"),
+        ("done", ["--form", "bytes", "--topk", "50"], "--topk: expected with --form ultralytics or batched"),
+        ("done", ["--conf", "0.5"], "got it with a-ultralytics.onnx, which has its NMS; leave it out"),
+        ("done", ["--form", "bytes", "--names", "x,y"], "--names: expected with --form ultralytics or bat"),
+        ("done", ["--form", "bytes", "--stride", "64"], "--stride: expected with --form ultralytics or b"),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(raw, capsys, file, options, said):
+    path = raw
+    if file == "done":
+        assert main(["patch", str(raw), "--names", "x,y"]) == 0
+        path = raw.with_name("a-ultralytics.onnx")
+    elif file == "rows":
+        path = raw.with_name("a-rows.onnx")
+        onnx.save(add_nms(onnx.load(raw)).model, path)
+    capsys.readouterr()
+    before = sorted(raw.parent.iterdir())
+    assert main(["patch", str(path), *options]) == 1
+    error = capsys.readouterr().err
+    assert said in error
+    assert len(error.splitlines()) == 1
+    assert sorted(raw.parent.iterdir()) == before
+
+
+def test_options_that_do_something_are_taken(raw, capsys):
+    every = ["--iou", "0.5", "--conf", "0.2", "--topk", "50", "--max-wh", "640", "--stride", "32"]
+    every += ["--names", "x,y", "--plain-resize"]
+    assert main(["patch", str(raw), "--form", "letterbox", *every]) == 0
+    rows = raw.with_name("a-rows.onnx")
+    onnx.save(add_nms(onnx.load(raw)).model, rows)
+    assert main(["patch", str(rows), "--names", "x,y", "--topk", "50", "--stride", "32"]) == 0
+    done = raw.with_name("a-rows-ultralytics.onnx")
+    assert shape_of(onnx.load(done).graph.output[0]) == (1, 50, 6)
+    new = raw.with_name("new.onnx")
+    assert main(["patch", str(done), "--names", "v,w", "--topk", "50", "--out", str(new)]) == 0
+    assert read_metadata(onnx.load(new))["names"] == {0: "v", 1: "w"}
+    capsys.readouterr()
 
 
 def test_every_form_is_tested():

@@ -57,6 +57,13 @@ def test_no_rows(tmp_path):
     assert draw(data(), tmp_path / "a.svg") > 0
 
 
+@pytest.mark.parametrize(("threads", "told"), [(1, "640 px, 1 thread, 25"), (2, "640 px, 2 threads, 25")])
+def test_one_thread_is_no_plural(threads, told):
+    shown = data()
+    shown["settings"]["threads"] = threads
+    assert told in report.text(shown)
+
+
 def test_text_has_targets_first_then_every_row():
     text = report.text(FULL)
     assert "| floor | a / b | 1.03 | ≤ 1.05 | met |  |" in text

@@ -287,7 +287,7 @@ def test_rows_are_finished_where_an_nms_made_them(node, finished):
         (add_conversion, add_letterbox(network()).model, "one float input .*; got picture uint8"),
         (add_picture, detector(batch="2"), "one picture at a time"),
         (add_picture, network(), r"finished rows \[B, slots, 6\]; got output \[1, 3, 64, 96\]"),
-        (add_picture, detector(args="{}"), r"finished rows .*; got output0 \[1, 3, 6\]; fix: run .python -m helpers"),
+        (add_picture, detector(args="{}"), r"finished rows .*; got output0 \[1, 3, 6\]; fix: run .python"),
         (add_box_mapping, detector(size_wh=("w", "h")), "input of fixed height and width"),
         (add_letterbox, other("float[4] x", "float[4]"), r"got x float\[4\]"),
         (add_letterbox, other("float[1,3,8,8] x, float[2] z", "float[1,3,8,8]"), "got x float.*, z float"),

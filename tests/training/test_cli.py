@@ -152,6 +152,28 @@ def test_without_details_there_is_the_table_alone(folder, capsys):
     assert lines[-1].startswith("precision")
 
 
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (["cat", "dog"], None),
+        (["cat", "dog", "cow"], "1 of the model's 3 classes are not in the data (cow); their boxes"),
+        (["a", "cat", "b", "dog", "c", "d"], "4 of the model's 6 classes are not in the data (a, b, c, ...)"),
+    ],
+)
+def test_classes_that_the_data_lack_are_told(folder, capsys, names, told):
+    path = folder / "done.onnx"
+    graph(path, [[[10, 10, 50, 50, 0.9, names.index("cat")], [10, 10, 50, 50, 0.8, len(names) - 1]]])
+    model = onnx.load(path)
+    helper.set_model_props(model, {"names": str(dict(enumerate(names)))})
+    onnx.save(model, path)
+    lines = evaluate(capsys, str(path), "--data", str(folder))
+    said = [line for line in lines if "not in the data" in line]
+    assert len(said) == (told is not None)
+    assert told is None or said[0].startswith(told)
+    rates = "precision 0.500, recall 1.000" if told is None else "precision 0.250, recall 0.500"
+    assert lines[-1] == rates, "as the line says: boxes of the other classes count"
+
+
 def test_classes_go_by_name(folder):
     dataset = open_dataset(folder).fixed()
     assert [each.class_ids.tolist() for each in renumbered(dataset, "val", ("cat", "dog", "cow"))] == [
