@@ -248,15 +248,13 @@ def warm_up() -> None:
 
 
 def tests_of(root: Path, module: str) -> list[str]:
-    """Test files of a module: its mirror, then those of its family (of `filter_nodes`: `filter...`)."""
+    """Test files of a module: its mirror, or else that of its family (of `filter_nodes`: `filter`)."""
     path = Path(module)
     folder = Path("tests") / path.parent.relative_to(path.parts[0])
     stem = path.stem.strip("_")
-    family = stem if "lesson" in stem else stem.split("_")[0]
-    found = (root / folder).glob(f"test_{family}*.py")
-    mirrors = sorted(found, key=lambda each: (each.stem != f"test_{stem}", each))
-    others = [name for name in ALSO.get(module, ()) if (root / name).is_file()]
-    return [*(each.relative_to(root).as_posix() for each in mirrors), *others]
+    family = (folder / f"test_{name}.py" for name in (stem, stem.split("_")[0]))
+    mirror = [each.as_posix() for each in family if (root / each).is_file()][:1]
+    return mirror + [name for name in ALSO.get(module, ()) if (root / name).is_file()]
 
 
 def digest(root: Path, paths: list[str]) -> str:
