@@ -77,6 +77,12 @@ def test_the_auxiliary_head_is_trained_and_not_averaged(tmp_path: Path) -> None:
     assert set(run.average.network.state_dict()) == set(run.network.state_dict())
 
 
+@pytest.mark.parametrize(("steps", "ramp"), [(8, 1.0), (480, 60.0), (2400, 300.0), (6000, 300.0)])
+def test_a_short_run_warms_its_average_in_an_eighth(tmp_path: Path, steps: int, ramp: float) -> None:
+    """Otherwise the average of a few hundred steps is hardly one, and its AP jumps."""
+    assert make(tmp_path, steps=steps).average.ramp == ramp
+
+
 def test_the_auxiliary_head_changes_what_the_network_learns(tmp_path: Path) -> None:
     with_it, without = make(tmp_path / "a"), make(tmp_path / "b", auxiliary=False)
     assert without.auxiliary is None
