@@ -54,7 +54,7 @@ def cut_network(model: onnx.ModelProto) -> onnx.ModelProto:
     roots, members = constants_of(model), _members(model)
     network = onnx.ModelProto()
     network.CopyFrom(model)
-    for field in ("node", "initializer", "output"):
+    for field in ("node", "initializer", "output", "value_info"):
         network.graph.ClearField(field)
     network.ClearField("metadata_props")
     taken: set[str] = set()
@@ -73,9 +73,6 @@ def cut_network(model: onnx.ModelProto) -> onnx.ModelProto:
     made = {name for node in network.graph.node for name in node.output}
     outside = _read_outside(model, set(members))
     network.graph.output.extend(shapes[name] for name in dict.fromkeys(outside) if name in made)
-    kept = [info for info in network.graph.value_info if info.name in made]
-    del network.graph.value_info[:]
-    network.graph.value_info.extend(kept)
     return onnx.shape_inference.infer_shapes(network)
 
 

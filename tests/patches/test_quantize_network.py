@@ -88,6 +88,31 @@ def test_a_silu_is_one_layer():
     assert layer_nodes(cut_network(model)) == {"a": ["a", "b", "c"], "d": ["d"]}
 
 
+@pytest.mark.parametrize("op", ["LeakyRelu", "Relu", "Sigmoid", "HardSwish", "Clip", "Mul", "Tanh"])
+def test_which_operators_belong_to_a_layer(op):
+    sources = "x, images" if op == "Mul" else "x"
+    model = onnx.parser.parse_model(
+        HEADER + "(float[1, 2, 4, 4] images) => (float[1, 2, 4, 4] y) <float[2, 2, 1, 1] w = {1, 2, 3, 4}>"
+        f"{{ [a] x = Conv(images, w) [b] y = {op}({sources}) }}"
+    )
+    assert layer_nodes(model) == {"a": ["a"] if op == "Tanh" else ["a", "b"]}
+
+
+@pytest.mark.parametrize(
+    "shape", ["1, 3, h, 48", "1, 3, 32, w", "1, 3, 32", "1, 3, 32, 48, 2", "1, c, 32, 48"]
+)
+def test_a_picture_of_another_shape_is_refused(shape):
+    text = f"{HEADER} (float[{shape}] images) => (float[{shape}] y) {{ y = Relu(images) }}"
+    with pytest.raises(PatchError, match=r"one FP32 input \[B,3,H,W\] of fixed size; got images "):
+        picture_size(onnx.parser.parse_model(text))
+
+
+def test_sizes_that_were_noted_are_worked_out_again():
+    noted = onnx.shape_inference.infer_shapes(net())
+    noted.graph.value_info[0].type.tensor_type.shape.dim[0].dim_param = "forgotten"
+    assert cut_network(noted).graph.value_info == cut_network(net()).graph.value_info
+
+
 def test_picture_size_is_width_and_height():
     text = HEADER + "(float[2, 3, 32, 48] images) => (float[2, 3, 32, 48] y) { y = Relu(images) }"
     assert picture_size(onnx.parser.parse_model(text)) == (48, 32)
