@@ -18,7 +18,7 @@ class TestLesson00(LessonChecks):
         assert remembered.read_text("utf-8") == "blood-cells\n"
 
     def test_a_link_of_the_contents_leads_to_its_heading(self, reader):
-        link = reader.show("00-contents").locator("a").nth(4)
+        link = reader.show("00-contents").locator("li a").nth(4)
         heading = reader.cell("00-files-text").locator("h2")
         assert link.text_content() == heading.text_content().removesuffix("¶")
         link.click()
@@ -27,7 +27,7 @@ class TestLesson00(LessonChecks):
         assert 0 < heading.bounding_box()["y"] < reader.page.viewport_size["height"] - 100
 
     def test_every_link_of_the_contents_has_a_heading(self, reader):
-        links = reader.cell("00-contents").locator("a").all_text_contents()
+        links = reader.cell("00-contents").locator("li a").all_text_contents()
         headings = reader.page.locator(".jp-MarkdownCell h2").all_text_contents()
         assert len(links) >= 8
         assert set(links) <= {heading.removesuffix("¶") for heading in headings}

@@ -29,7 +29,7 @@ FLAWS = {
     "a picture without a size": ("unseen", "<img src='PICTURE' width='0'>"),
     "a picture beyond the page": ("wide", "<img src='PICTURE' width='700'>"),
     "a drawing beyond the page": ("wide", "<svg width='700' height='20'></svg>"),
-    "a scroll bar": ("wide", "<div style='overflow: auto'><div style='width: 900px'>wide</div></div>"),
+    "a scroll bar": ("wide", "<div style='overflow: auto; width: 99px'><p style='width: 150px'>one</p></div>"),
     "cut off": ("wide", "<div style='overflow: hidden; white-space: nowrap'>" + "word " * 99 + "</div>"),
     "columns folded": ("folded", PRE.format("name   " + "x" * 90 + "   1")),
     "grey on white": ("faint", "<span style='color: #ccc'>faint</span>"),
@@ -83,3 +83,5 @@ def test_the_text_of_an_output_in_an_output_counts_once(browser, look):
     assert page.evaluate("course.output", 0) == "one"
     assert page.evaluate("course.changed", [0, "zero"])
     assert not page.evaluate("course.changed", [0, "one"])
+    look("")
+    assert not page.evaluate("course.changed", [0, "one"]), "an output that is being drawn anew"
