@@ -10,7 +10,7 @@ from patches.quantize_nets import PICTURES, net, run
 
 from helpers.patches.quantize_network import cut_network
 from helpers.patches.quantize_nodes import insert_qdq
-from helpers.patches.quantize_ranges import calibrate
+from helpers.patches.quantize_ranges import Ranges, calibrate
 from helpers.patches.quantize_scan import Switchboard, _boxes, _middle, _noise
 
 RUNTIMES = ("onnxruntime", "tensorrt")
@@ -164,6 +164,31 @@ def test_what_either_network_believes_in_weighs(board, levels, side):
     levels[side][1][0, 4] = 1.0
     found[1][0, :4] += 0.1
     assert board.noise(()) >= 0.1
+    found[1][1:, :4] += 9  # of what neither believes in, no place counts
+    assert board.noise(()) < 1
+
+
+def test_a_head_without_scores_makes_all_plain_numbers(board, monkeypatch):
+    exact = [np.zeros((2, 6)), np.zeros((3, 2))]
+    found = [np.full((2, 6), 0.1), np.full((3, 2), 0.3)]
+    monkeypatch.setattr(board, "_exact", exact)
+    monkeypatch.setattr(board, "_run", lambda _: found)
+    assert board.noise(()) == pytest.approx(0.3)
+
+
+def test_two_pictures_are_run(ranges):
+    more = Ranges(ranges.limits, ranges.histograms, [*ranges.inputs, *ranges.inputs])
+    assert len(Switchboard(cut_network(net()), more, runtime="onnxruntime")._images) == 2
+
+
+def test_a_part_of_a_picture_will_do_for_slices():
+    text = """<ir_version: 8, opset_import: ["": 17]>
+    net (float[1, 3, 128, 128] images) => (float[1, 1, 128, 128] output) <float[1, 3, 1, 1] w = {1, 2, 3},
+     int64[1] zero = {0}, int64[1] end = {3}, int64[1] one = {1}>
+    { s = Slice(images, zero, end, one) output = Conv(s, w) }"""
+    model = onnx.parser.parse_model(text)
+    board = Switchboard(cut_network(model), calibrate(model, PICTURES), runtime="tensorrt")
+    assert [image.shape for image in board._images] == [(1, 3, 64, 64)] * 2
 
 
 @pytest.mark.parametrize(
