@@ -29,7 +29,7 @@ FLAWS = {
     "a picture without a size": ("unseen", "<img src='PICTURE' width='0'>"),
     "a picture beyond the page": ("wide", "<img src='PICTURE' width='700'>"),
     "a drawing beyond the page": ("wide", "<svg width='700' height='20'></svg>"),
-    "a scroll bar": ("wide", "<div style='overflow: auto; width: 99px'><p style='width: 150px'>one</p></div>"),
+    "a scroll bar": ("wide", "<div style='overflow: auto; width: 9em'><p style='width: 12em'>1</p></div>"),
     "cut off": ("wide", "<div style='overflow: hidden; white-space: nowrap'>" + "word " * 99 + "</div>"),
     "columns folded": ("folded", PRE.format("name   " + "x" * 90 + "   1")),
     "grey on white": ("faint", "<span style='color: #ccc'>faint</span>"),
