@@ -120,6 +120,7 @@ def test_options_that_do_something_are_taken(raw, capsys):
     assert main(["patch", str(rows), "--names", "x,y", "--topk", "50", "--stride", "32"]) == 0
     done = raw.with_name("a-rows-ultralytics.onnx")
     assert shape_of(onnx.load(done).graph.output[0]) == (1, 50, 6)
+    assert main(["patch", str(rows), "--form", "bytes", "--names", "x,y", "--topk", "50"]) == 0
     new = raw.with_name("new.onnx")
     assert main(["patch", str(done), "--names", "v,w", "--topk", "50", "--out", str(new)]) == 0
     assert read_metadata(onnx.load(new))["names"] == {0: "v", 1: "w"}
