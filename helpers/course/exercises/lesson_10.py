@@ -103,12 +103,12 @@ def exercise_1(answer: object) -> str | None:
         return f"Expected {', '.join(WORDS)}; got {', '.join(strange)}."
     wrong = [letter for letter in right if given[letter] != right[letter]]
     hints = {
-        "half": "follow the boxes up from NonMaxSuppression's first input, past every Cast",
+        "half": "follow the boxes up from NonMaxSuppression's first input, past every Cast.",
         "open": "what is the shape of its output?",
         "names": "what does its metadata say, and what not?",
         "healthy": "shape, names, types: what exactly is wrong with it?",
     }
-    return f"{wrong[0]}: {hints[right[wrong[0]]]}." if wrong else None
+    return f"{wrong[0]}: {hints[right[wrong[0]]]}" if wrong else None
 
 
 def _ailment(model: onnx.ModelProto) -> str:
