@@ -45,10 +45,15 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 def _locked(path: Path, patience: float = 10.0) -> Iterator[None]:
     """Hold `path` as a lock file; one older than `patience` seconds was left behind and is taken over."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    until = time.monotonic() + patience
     while True:
         try:
             os.close(os.open(path, os.O_CREAT | os.O_EXCL))
             break
+        except PermissionError:  # on Windows, while the one before takes its lock away
+            if not _WINDOWS or time.monotonic() > until:
+                raise
+            time.sleep(0.01)
         except FileExistsError:
             with suppress(FileNotFoundError):
                 if time.time() - path.stat().st_mtime > patience:
@@ -64,6 +69,7 @@ class ArtifactError(RuntimeError):
     """A file of the pipeline is missing, stale or not the one that was made."""
 
 
+_WINDOWS = os.name == "nt"
 LESSONS = {
     "-fp16.onnx": "05_build_engine",
     "-ultralytics.onnx": "04_patch",

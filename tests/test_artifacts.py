@@ -184,6 +184,30 @@ def test_two_writers_lose_nothing(tmp_path, kind):
     assert not (tmp_path / ".manifest.lock").exists()
 
 
+@pytest.mark.parametrize(
+    ("windows", "refusals", "patience"), [(True, 2, 10.0), (True, 2, -1.0), (False, 1, 10.0)]
+)
+def test_a_lock_on_its_way_out_is_waited_for_on_windows(tmp_path, monkeypatch, windows, refusals, patience):
+    left, open_ = [True] * refusals, os.open
+
+    def refusing(path, *rest):
+        if left and str(path).endswith(".lock"):
+            left.pop()
+            raise PermissionError("delete pending")
+        return open_(path, *rest)
+
+    monkeypatch.setattr(artifacts, "_WINDOWS", windows)
+    monkeypatch.setattr(artifacts.os, "open", refusing)
+    if windows and patience > 0:
+        with artifacts._locked(tmp_path / "a.lock", patience):
+            assert left == []
+    else:
+        with pytest.raises(PermissionError), artifacts._locked(tmp_path / "a.lock", patience):
+            pass
+        assert len(left) == refusals - 1
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_lock_left_behind_is_taken_over(tmp_path):
     lock = tmp_path / "lock"
     lock.touch()

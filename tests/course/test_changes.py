@@ -151,6 +151,12 @@ def test_widgets_have_another_name_in_every_run_and_that_is_no_change():
     assert compare(*(book(code("a", "x", view)) for view in views)) == []
 
 
+def test_a_table_that_is_text_and_html_is_shown_once():
+    results = [shown(text_plain=f"n\n{n}", text_html=f"<table><tr><td>{n}</td></tr></table>") for n in (1, 2)]
+    (change,) = compare(*(book(code("a", "x", result)) for result in results))
+    assert change.details == ("result 1, text/plain", "- 1", "+ 2")
+
+
 def test_cells_are_paired_by_id_wherever_they_stand():
     before = book(code("a", "1"), code("b", "2"), code("c", "3"))
     after = book(code("c", "3"), code("a", "1"), code("new", "0"), code("b", "2"))
@@ -182,9 +188,9 @@ def test_the_line_that_every_run_writes_is_left_out():
 
 
 def test_a_moved_cell_is_never_expected():
-    before = book(code("a", "1", tags=IGNORED), code("b", "2"))
-    (change,) = compare(before, book(code("b", "2"), code("a", "1", tags=IGNORED)))
-    assert (change.kind, change.expected) == ("moved", False)
+    before = book(code("a", "1", tags=IGNORED), code("b", "2"), code("c", "3"))
+    (change,) = compare(before, book(code("b", "2"), code("c", "3"), code("a", "1", tags=IGNORED)))
+    assert (change.cell, change.kind, change.expected) == ("a", "moved", False)
 
 
 def test_long_differences_are_cut_and_counted():
@@ -222,12 +228,16 @@ def column(value):
             "25.0 % of the pixels differ, 25.0 % by more than 16 of 255, mean absolute difference 4.25",
         ),
         (column(16), "4 x 3, 25.0 % of the pixels differ, 0.0 % by more than 16 of 255"),
+        (column(1), "4 x 3, 25.0 % of the pixels differ, 0.0 % by more than 16 of 255"),
         (column([0, 20, 0]), "25.0 % of the pixels differ, 25.0 % by more than 16 of 255"),
     ],
 )
 def test_pictures_by_size_and_pixels(change, expected):
     before = np.zeros((3, 4, 3), np.uint8)
-    assert expected in picture_difference(picture(before), picture(change(before)))
+    after = change(before)
+    assert expected in picture_difference(picture(before), picture(after))
+    if after.shape == before.shape:
+        assert expected in picture_difference(picture(after), picture(before)), "darker is no less"
 
 
 def test_the_same_pixels_in_other_bytes():
