@@ -86,7 +86,8 @@ def constants_of(model: onnx.ModelProto) -> dict[str, str]:
 
 def _allows_half(model: onnx.ModelProto, node: onnx.NodeProto, index: int, side: str = "inputs") -> bool:
     """May this input or output be FP16? By the schema in the model's opset; never the scales of Resize."""
-    version = next((o.version for o in model.opset_import if o.domain == node.domain), 0)
+    domains = (node.domain,) if node.domain else ("", "ai.onnx")
+    version = next((o.version for o in model.opset_import if o.domain in domains), 0)
     if not onnx.defs.has(node.op_type, node.domain) or (node.op_type == "Resize" and index > 0):
         return False
     formal = getattr(onnx.defs.get_schema(node.op_type, version, node.domain), side)

@@ -106,11 +106,8 @@ def scan(
 
 def _already(model: onnx.ModelProto, runtime: str) -> PatchResult:
     """A graph with Q/DQ nodes: of this form, or refused."""
-    kinds = {
-        info.type.tensor_type.elem_type
-        for info in onnx.shape_inference.infer_shapes(model).graph.value_info
-        if info.type.tensor_type.elem_type in (onnx.TensorProto.UINT8, onnx.TensorProto.INT8)
-    }
+    inferred = onnx.shape_inference.infer_shapes(model).graph.value_info
+    kinds = {info.type.tensor_type.elem_type for info in inferred}
     form = "onnxruntime" if onnx.TensorProto.UINT8 in kinds else "tensorrt"
     if form == runtime:
         return unchanged(model, f"INT8 for {runtime} already")

@@ -41,7 +41,8 @@ WARM = (
     "PIL.Image", "IPython.display", "ipywidgets", "matplotlib.pyplot", "_pytest.doctest", "yaml", "tqdm",
 )  # fmt: skip
 CPU_FACTOR, CPU_SPARE_S, WALL_FACTOR = 4, 10, 8
-ALSO = {  # what every patch uses is tested by some of them, too
+ALSO = {  # what others use is tested by some of them, too
+    "helpers/patches/quantize_ranges.py": ["tests/patches/test_quantize.py"],
     "helpers/patches/__init__.py": ["tests/patches/test_nms.py", "tests/patches/test_ultralytics.py"],
 }
 MEMORY_BYTES = 12 << 30

@@ -132,6 +132,21 @@ def test_the_scan_chooses_and_the_report_says_so(ranges):
     assert "in FP32: last (alone 0.0" in quantize(net(), ranges, limit=1).report[1]
 
 
+def test_the_report_counts_the_pairs(ranges):
+    result = quantize(net(), ranges, floats=["last"])
+    counts = [len(operators(result.model, kind)) for kind in PAIRS]
+    assert min(counts) > 5
+    assert result.report[0].endswith(f"; {counts[0]} {PAIRS[0]}, {counts[1]} {PAIRS[1]}")
+
+
+def test_the_scan_is_one_of_the_same_form(ranges):
+    found = {runtime: scan(net(), ranges, runtime=runtime, limit=1) for runtime in RUNTIMES}
+    assert found["onnxruntime"] == scan(net(), ranges, limit=1) != found["tensorrt"]
+    for runtime in RUNTIMES:
+        alone = f"last (alone {found[runtime].noise['last']:.4f})"
+        assert quantize(net(), ranges, runtime=runtime, limit=1).report[1].endswith(alone)
+
+
 def test_the_limit_is_the_one_that_was_measured():
     assert LIMIT == 0.012
 
@@ -147,8 +162,16 @@ def old(model):
     return copied
 
 
-def test_an_older_opset_is_converted_and_keeps_its_metadata(rng):
+def test_only_the_version_of_the_standard_operators_counts(ranges):
+    model = net()
+    model.opset_import.append(onnx.helper.make_opsetid("other", 1))
+    assert quantize(model, ranges, floats=[]).model.opset_import[0].version == 17
+
+
+@pytest.mark.parametrize("domain", ["", "ai.onnx"])
+def test_an_older_opset_is_converted_and_keeps_its_metadata(rng, domain):
     before, images = old(net()), rng.uniform(0, 1, (1, 3, 64, 64)).astype(np.float32)
+    before.opset_import[0].domain = domain
     after = quantize(before, PICTURES, floats=["last"]).model
     assert [entry.version for entry in after.opset_import] == [13]
     assert after.metadata_props == before.metadata_props
@@ -182,6 +205,11 @@ def test_refused_graphs(case):
     with pytest.raises(PatchError, match="model: expected") as caught:
         quantize(onnx.parser.parse_model(text), PICTURES)
     assert word in str(caught.value)
+
+
+def test_the_input_is_looked_at_where_ranges_are_given(ranges):
+    with pytest.raises(PatchError, match="one FP32 input"):
+        quantize(onnx.parser.parse_model(REFUSED["two inputs"][0]), ranges)
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,9 @@ import pytest
 from patches.quantize_nets import PICTURES, net, run
 
 from helpers.images import letterbox, to_tensor
+from helpers.patches import PatchError
 from helpers.patches.quantize_network import cut_network
-from helpers.patches.quantize_ranges import calibrate, network_inputs
+from helpers.patches.quantize_ranges import _shared, calibrate, network_inputs
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +66,28 @@ def test_pictures_are_letterboxed_to_the_input(rng):
     picture = rng.integers(0, 256, (30, 60, 3), np.uint8)
     (image,) = network_inputs(net(), [picture])
     np.testing.assert_array_equal(image, to_tensor(letterbox(picture, (64, 64)).image_bgr))
+
+
+@pytest.mark.parametrize("bad", ["nan", "inf"])
+def test_one_value_that_is_no_number_in_one_head_is_refused(bad):
+    text = """<ir_version: 8, opset_import: ["": 17]>
+    net (float[1, 3, 64, 64] images) => (float[1, 2, 64, 64] a, float[1, 2, 64, 64] b)
+    <float[2, 3, 1, 1] v = {1, 2, 3, 4, 5, 6}, float[2, 3, 1, 1] w = {1, 2, 3, 4, 5, 6}, float[2] k = {0, 0}>
+    { x = Conv(images, v) a = Tanh(x) y = Conv(images, w, k) b = Tanh(y) }"""
+    model = onnx.parser.parse_model(text)
+    broken = onnx.numpy_helper.from_array(np.array([0, float(bad)], np.float32), "k")
+    model.graph.initializer[2].CopyFrom(broken)
+    with pytest.raises(PatchError, match="finite values at the head"):
+        calibrate(model, PICTURES)
+
+
+def test_a_constant_has_no_range_to_share():
+    text = """<ir_version: 8, opset_import: ["": 17]>
+    net (float[1, 3, 4, 4] x) => (float[1, 4, 4, 4] y) <float[1, 1, 4, 4] k>
+    { y = Concat <axis = 1> (x, k) }"""
+    limits = {"x": (0.0, 2.0), "y": (-1.0, 1.0), "z": (5.0, 6.0)}
+    shared = _shared(onnx.parser.parse_model(text), limits)
+    assert shared == {"x": (-1.0, 2.0), "y": (-1.0, 2.0), "z": (5.0, 6.0)}
 
 
 def test_the_calibrator_prints_nothing(capsys):

@@ -11,7 +11,7 @@ from patches.quantize_nets import PICTURES, net, run
 from helpers.patches.quantize_network import cut_network
 from helpers.patches.quantize_nodes import insert_qdq
 from helpers.patches.quantize_ranges import Ranges, calibrate
-from helpers.patches.quantize_scan import Switchboard, _boxes, _middle, _noise
+from helpers.patches.quantize_scan import Switchboard, _boxes, _middle, _multiplications, _noise
 
 RUNTIMES = ("onnxruntime", "tensorrt")
 
@@ -106,6 +106,13 @@ def test_work_is_counted_in_multiplications(board):
     }
 
 
+def test_work_where_sizes_are_open_is_that_of_a_cell():
+    text = """<ir_version: 8, opset_import: ["": 17]>
+    net (float[1, 3, h, w] images) => (float[1, 1, h, w] output) <float[1, 3, 1, 1] k = {1, 2, 3}>
+    { [only] output = Conv(images, k) }"""
+    assert _multiplications(onnx.parser.parse_model(text)) == {"only": 3}
+
+
 def test_boxes_come_out_of_a_head_in_order():
     head = np.arange(3 * 6 * 2 * 2, dtype=np.float32).reshape(1, 18, 2, 2) / 50 - 1
     boxes = _boxes(head)
@@ -114,6 +121,7 @@ def test_boxes_come_out_of_a_head_in_order():
         boxes[5], sigmoid(head[0, 6:12, 0, 1]), rtol=1e-6
     )  # second anchor, second cell
     assert _boxes(head[:, :7]).shape == (4, 7)  # no head of YOLOv7: cells by channels
+    assert _boxes(head[:, :15]).shape == (4, 15)  # three boxes would have no scores
 
 
 def test_sure_boxes_weigh_more_and_less_than_one_box_counts_less():
