@@ -52,6 +52,47 @@ def test_a_head_is_followed_through_what_keeps_its_shape():
     assert find_decode(model)[0] == ["head0", "head1"]
 
 
+@pytest.mark.parametrize("kind", ["Add", "Cast", "Identity", "Quantised"])
+def test_what_a_head_is_followed_through(kind):
+    model = add_nms(packed.raw()).model
+    conv = next(node for node in model.graph.node if node.name == "conv0")
+    conv.output[0] = "early"
+    steps = {
+        "Add": [("Add", ["early", "bias"], ["head0"], {})],
+        "Cast": [("Cast", ["early"], ["head0"], {"to": 1})],
+        "Identity": [("Identity", ["early"], ["head0"], {})],
+        "Quantised": [
+            ("QuantizeLinear", ["early", "scale", "point"], ["bytes"], {}),
+            ("DequantizeLinear", ["bytes", "scale", "point"], ["head0"], {}),
+        ],
+    }[kind]
+    place = list(model.graph.node).index(conv) + 1
+    for step, (op, sources, results, attributes) in enumerate(steps):
+        model.graph.node.insert(place + step, onnx.helper.make_node(op, sources, results, **attributes))
+    given = {"bias": np.float32(0.1), "scale": np.float32(0.1), "point": np.uint8(3)}
+    tensors = [onnx.numpy_helper.from_array(np.asarray(value), name) for name, value in given.items()]
+    model.graph.initializer.extend(tensors)
+    assert find_decode(model)[0] == ["head0", "head1"]
+
+
+def test_shapes_that_the_graph_works_out_are_known():
+    """As exporters write it: the size of the batch, read from the head, joined to the rest of the shape."""
+    model = add_nms(packed.raw(batch="B")).model
+    split = next(tensor for tensor in model.graph.initializer if tensor.name == "split0")
+    rest = onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(split)[1:], "rest")
+    model.graph.initializer.remove(split)
+    model.graph.initializer.extend([rest, onnx.numpy_helper.from_array(np.array([0]), "first")])
+    place = next(index for index, node in enumerate(model.graph.node) if "split0" in node.input)
+    chain = [
+        onnx.helper.make_node("Shape", ["head0"], ["size"]),
+        onnx.helper.make_node("Gather", ["size", "first"], ["count"]),
+        onnx.helper.make_node("Concat", ["count", "rest"], ["split0"], axis=0),
+    ]
+    for step, node in enumerate(chain):
+        model.graph.node.insert(place + step, node)
+    assert find_decode(model)[2]["five0"] == ("B", 3, 8, 10, 12)
+
+
 def test_a_convolution_that_leads_nowhere_is_no_head():
     model = add_nms(packed.raw()).model
     dead = onnx.helper.make_node("Conv", ["part0", "identity"], ["dead"], name="dead")
@@ -71,6 +112,15 @@ BAD = {
         k = NonMaxSuppression(b, r) f = Cast<to = 1>(k) y = Reshape(f, six)""",
         "between the last convolutions and the NMS",
     ),
+    "a table that exists behind the NMS alone": (
+        """c = Conv(x, w) b = Reshape(c, boxes) m = ReduceMax<axes = [2]>(b) r = Reshape(m, row)
+        k = NonMaxSuppression(b, r) y = Concat<axis = 2>(b, b)""",
+        "between the last convolutions and the NMS",
+    ),
+    "channels that no number of anchors makes": (
+        "c = Conv(x, w) y = Reshape(c, eight)",
+        r"heads \[B, anchors x 8, H, W\] of fixed size; got c",
+    ),
     "two ways that meet": (
         "c = Conv(x, w) a = Reshape(c, s) d = Reshape(c, s) y = Concat<axis = 1>(a, d)",
         "",
@@ -81,13 +131,29 @@ BAD = {
 @pytest.mark.parametrize(("body", "message"), BAD.values(), ids=BAD.keys())
 def test_what_has_no_decode(body, message):
     weights = WEIGHTS + ", int64[3] narrow = {1, 32, 5}, int64[3] boxes = {1, 40, 4}"
-    weights += ", int64[3] row = {1, 1, 40}, int64[3] six = {1, -1, 6}>"
+    weights += ", int64[3] row = {1, 1, 40}, int64[3] six = {1, -1, 6}, int64[3] eight = {1, 20, 8}>"
     text = weights.replace("float[10, 10, 1, 1] w", f"float[10, 10, 1, 1] w = {{{', '.join(['0.5'] * 100)}}}")
     model = onnx.parser.parse_model(HEAD + text + f"{{ {body} }}")
     if not message:
         assert find_decode(model)[1] == "y"
         return
     with pytest.raises(PatchError, match=message):
+        find_decode(model)
+
+
+def test_a_head_of_one_dimension_is_refused():
+    model = onnx.parser.parse_model("""<ir_version: 8, opset_import: ["": 17]>
+        g (float[1, 2, 9] x) => (float[1, 2, 9] y) <float[2, 2, 1] w = {1, 2, 3, 4}>
+        { c = Conv(x, w) y = Neg(c) }""")
+    with pytest.raises(PatchError, match=r"heads \[B, anchors x 9, H, W\] of fixed size; got c \[1, 2, 9\]"):
+        find_decode(model)
+
+
+def test_a_value_of_unknown_rank_is_no_decode():
+    model = onnx.parser.parse_model("""<ir_version: 8, opset_import: ["": 17]>
+        g (float[1, 2, 4, 4] x, int64[k] form) => (float[n] y) <float[2, 2, 1, 1] w = {1, 2, 3, 4},
+        int64[1] flat = {-1}> { c = Conv(x, w) u = Reshape(c, form) y = Reshape(u, flat) }""")
+    with pytest.raises(PatchError, match="none behind c"):
         find_decode(model)
 
 
@@ -110,6 +176,12 @@ def test_between_takes_what_is_needed_and_stops_at_the_start():
     assert nodes[-1].op_type == "Concat"
     assert {"head0", "head1", "anchor0"} <= needed
     assert "images" not in needed
+
+
+def test_inputs_that_are_left_out_are_not_needed():
+    model = onnx.parser.parse_model("""<ir_version: 8, opset_import: ["": 17]>
+        g (float[2] x) => (float[2] y) <float top = {1}> { a = Abs(x) y = Clip(a, , top) }""")
+    assert between(model, ["a"], "y")[1] == {"a", "top"}
 
 
 def test_reading_refuses_a_way_around_the_heads():
