@@ -53,6 +53,15 @@ def test_one_notebook_needs_no_sum_and_an_empty_side_is_said():
     ]
 
 
+def test_a_cell_left_out_was_not_executed_and_a_new_line_has_nothing_expected():
+    new = {**DIFFERS, "expected": "", "got": "2"}
+    said = report.closing(
+        Check((cell(state="left out"), cell(state="not compared"), cell("b", "failed", **new)))
+    )
+    assert said.splitlines()[1].split() == ["05_build", "2", "0", "1", "0", "1"]
+    assert "    expected: (nothing)\n    got:      2" in said
+
+
 def test_cells_after_an_error_are_only_named_but_differences_are_all_shown():
     failed = [
         cell("a", "failed", **DIFFERS),
