@@ -220,6 +220,21 @@ def test_what_is_replaced_before_comparing_is_no_difference():
     assert check_plugin.first_difference(replaced) == {"where": "stdout", "expected": "2", "got": "3"}
 
 
+@pytest.mark.parametrize(
+    ("path", "worker", "recorded"), [("r.json", False, True), ("r.json", True, False), (None, False, False)]
+)
+def test_only_the_process_that_prints_records(path, worker, recorded):
+    """Each of xdist's workers would write the part that it saw."""
+    registered = []
+    config = SimpleNamespace(
+        getoption=lambda name: {"--course-report": path}[name],
+        pluginmanager=SimpleNamespace(register=lambda recorder, name: registered.append(name)),
+        **({"workerinput": {}} if worker else {}),
+    )
+    check_plugin.pytest_configure(config)
+    assert bool(registered) is recorded
+
+
 def test_without_the_option_nothing_is_written(tmp_path):
     (tmp_path / "test_one.py").write_text("def test_one(): pass\n", "utf-8")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "helpers.course.check_plugin", "test_one.py"]
