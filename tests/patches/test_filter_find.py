@@ -143,9 +143,9 @@ def test_what_has_no_decode(body, message):
 
 def test_a_head_of_one_dimension_is_refused():
     model = onnx.parser.parse_model("""<ir_version: 8, opset_import: ["": 17]>
-        g (float[1, 2, 9] x) => (float[1, 2, 9] y) <float[2, 2, 1] w = {1, 2, 3, 4}>
-        { c = Conv(x, w) y = Neg(c) }""")
-    with pytest.raises(PatchError, match=r"heads \[B, anchors x 9, H, W\] of fixed size; got c \[1, 2, 9\]"):
+        g (float[1, 2, 5] x) => (float[1, 1, 10] y) <float[2, 2, 1] w = {1, 2, 3, 4}, int64[3] s = {1, 1, 10}>
+        { c = Conv(x, w) y = Reshape(c, s) }""")
+    with pytest.raises(PatchError, match=r"heads \[B, anchors x 10, H, W\] of fixed size; got c"):
         find_decode(model)
 
 

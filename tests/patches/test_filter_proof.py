@@ -131,6 +131,21 @@ def test_what_was_seen_is_said(form, batch):
     assert 0 == counts[0] < counts[1] < 10 < counts[2]
 
 
+@pytest.mark.parametrize(("given", "count"), [(None, 0), ({}, 0), ({"factor": 1.0}, packed.CANDIDATES)])
+def test_other_inputs_are_zeros_or_what_is_given(given, count):
+    """What is positive anywhere from column 4 on counts as a detection; here column 4 times the input."""
+    model = packed.raw()
+    decode = learn_decode(model, *find_decode(model))
+    model.graph.node[-1].output[0] = "all"
+    mask = np.eye(8, dtype=np.float32)[4]
+    model.graph.initializer.append(onnx.numpy_helper.from_array(mask, "mask"))
+    model.graph.input.append(onnx.helper.make_tensor_value_info("factor", 1, []))
+    model.graph.node.append(onnx.helper.make_node("Mul", ["all", "mask"], ["masked"]))
+    model.graph.node.append(onnx.helper.make_node("Mul", ["masked", "factor"], ["output"]))
+    seen = prove(model, model, decode, 0.0, 5, given)
+    assert seen.endswith(f"the same {count}, {count}, {count} detections")
+
+
 BROKEN_FILTERS = {
     "a limit too high": ("filter/level0/limits", lambda limits: limits + 2),
     "one level's limit too high": ("filter/level1/limits", lambda limits: limits + 2),
