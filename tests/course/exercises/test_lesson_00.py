@@ -85,6 +85,17 @@ def test_wrong_function(answer, word):
     assert word in (lesson_00.exercise_3(answer) or "")
 
 
+@pytest.mark.parametrize("kind", [ValueError, IndexError])
+def test_no_boxes_may_be_what_a_function_fails_on(kind):
+    def answer(found):
+        if len(found) == 0:
+            raise kind("nothing to choose from")
+        return largest(found)
+
+    expected = f"With no boxes at all it raised {kind.__name__}: treat that case first."
+    assert lesson_00.exercise_3(answer) == expected
+
+
 def test_what_the_function_is_tried_on():
     seen = []
 

@@ -84,6 +84,46 @@ def test_decode(answer: Callable[..., object], hint: str) -> None:
     assert hint in found
 
 
+def raising(kind: type[Exception]) -> Callable[..., object]:
+    """A function that fails in this way."""
+
+    def answer(*_: object) -> object:
+        raise kind("for a reason")
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    "kind", [ArithmeticError, AttributeError, IndexError, NameError, TypeError, ValueError]
+)
+def test_what_a_function_may_fail_with(kind: type[Exception]) -> None:
+    found = lesson_02.exercise_2(raising(kind))
+    assert found == f"Your function stopped with {kind.__name__}: for a reason"
+
+
+@pytest.mark.parametrize(
+    ("off", "word"), [(0.009, None), (-0.009, None), (0.02, "centre"), (-0.02, "centre")]
+)
+def test_how_near_is_near_enough(off: float, word: str | None) -> None:
+    found = lesson_02.exercise_2(lambda *given: np.array(decode(*given)) + off)
+    assert found is None if word is None else word in str(found)
+
+
+def test_what_a_function_is_tried_on() -> None:
+    seen = []
+
+    def answer(*given):  # type: ignore[no-untyped-def]
+        seen.append(given)
+        return decode(*given)
+
+    assert lesson_02.exercise_2(answer) is None
+    assert seen == [
+        ((0.0, 0.0, 0.0, 0.0), (10, 4), 32, (60, 40)),
+        ((-1.5, 0.7, 0.4, -0.8), (0, 19), 16, (33, 23)),
+        ((2.0, -2.0, 1.2, 0.3), (79, 3), 8, (10, 13)),
+    ]
+
+
 @pytest.mark.parametrize(
     ("answer", "hint"),
     [

@@ -94,6 +94,24 @@ def test_count(answer: Callable[[onnx.ModelProto], object], hint: str) -> None:
     assert hint in found
 
 
+def raising(kind: type[Exception]) -> Callable[..., object]:
+    """A function that fails in this way."""
+
+    def answer(*_: object) -> object:
+        raise kind("for a reason")
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [ArithmeticError, AttributeError, LookupError, NameError, StopIteration, TypeError, ValueError],
+)
+def test_what_a_function_may_fail_with(kind: type[Exception]) -> None:
+    found = lesson_03.exercise_2(raising(kind))
+    assert found == f"Your function stopped with {kind.__name__}: for a reason"
+
+
 def broken() -> onnx.ModelProto:
     model = ending_at("nms/corners")
     del model.graph.node[0]

@@ -111,6 +111,20 @@ def test_paths(answer, hint):
     assert found is None if hint is None else hint in found
 
 
+def raising(kind):
+    """A function that fails in this way."""
+
+    def answer(*_):
+        raise kind("for a reason")
+
+    return answer
+
+
+@pytest.mark.parametrize("kind", [TypeError, ValueError, KeyError, AttributeError, IndexError])
+def test_what_a_function_may_fail_with(kind):
+    assert f"The function fails: {kind.__name__}: " in exercise_3(raising(kind))
+
+
 def test_the_rows_are_like_those_of_a_job():
     seen = []
     exercise_3(seen.append)
