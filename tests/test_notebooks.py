@@ -48,7 +48,7 @@ TITLE = """# 02 · Good
 
 - [Idea](#Idea)
 - [solutions](solutions/02_good.ipynb)"""
-END = "## Summary\n\nDone.\n\n## Exercises\n\nThree.\n\nNext: nothing"
+END = "## Summary\n\nDone.\n\n## Exercises\n\nThree.\n\nNext: [again](02_good.ipynb)"
 
 
 def output(text: str, name: str = "stdout"):
@@ -215,6 +215,7 @@ WAYS = {
     "no box": (page(0, "**You need**", "You need"), "'**You need**' is missing"),
     "no contents": (page(0, "## Contents", "## Content"), "'## Contents' is missing"),
     "no next": (page(-1, "Next:", "Then:"), "the link to the next one is missing"),
+    "a next that is no link": (page(-1, "[again](02_good.ipynb)", "again"), "to the next one is missing"),
     "no Colab cell": (drop(1), "does not stand among the first cells"),
     "another Colab cell": (page(1, "colab", "coolab"), "not what helpers.course.colab says"),
     "never verified": (drop(-2), "last verified: expected one line that a run wrote, got []"),
@@ -271,7 +272,7 @@ def test_the_sanitizer_file_replaces_little():
 CHINESE = TITLE
 for english, chinese in zip(rules.NEEDED["en"], rules.NEEDED["zh-CN"], strict=True):
     CHINESE = CHINESE.replace(english, chinese)
-CHINESE_END = "## 小结\n\n完。\n\n## 练习\n\n三道。\n\n下一课：没有"
+CHINESE_END = "## 小结\n\n完。\n\n## 练习\n\n三道。\n\n下一课：[再来](02_good.ipynb)"
 
 
 @pytest.fixture

@@ -518,4 +518,4 @@ answer = ...  # a whole number
 _ = exercises.check("07", 3, answer)
 
 # %% [markdown] id="07-next"
-# Next: 08 · Train
+# Next: [08 · Train](08_train.ipynb)
