@@ -84,6 +84,18 @@ def test_decode(answer: Callable[..., object], hint: str) -> None:
     assert hint in found
 
 
+def with_limits(numbers: list[float] | None) -> onnx.ModelProto:
+    """The graph with other limits on the number of boxes: several, or none that is known."""
+    model = graph()
+    for tensor in model.graph.initializer:
+        if tensor.name == "nms/max_detections":
+            if numbers is None:
+                tensor.name = "elsewhere"
+            else:
+                tensor.CopyFrom(onnx.numpy_helper.from_array(np.array(numbers), tensor.name))
+    return model
+
+
 def raising(kind: type[Exception]) -> Callable[..., object]:
     """A function that fails in this way."""
 
@@ -129,8 +141,17 @@ def test_what_a_function_is_tried_on() -> None:
     [
         (graph((256, 320)), "wrong way round"),
         (graph((640, 640)), "640 wide"),
-        (graph(boxes=100), "max_detections"),
-        (graph(score=0.35), "score_threshold"),
+        (graph(boxes=100), "look at max_detections"),
+        (graph(score=0.35), "look at score_threshold"),
+        (graph(boxes=21), "look at max_detections"),
+        (with_limits([20, 20]), "look at max_detections"),
+        (with_limits(None), "look at max_detections"),
+        (onnx.parser.parse_model("""<ir_version: 8, opset_import: ["": 18]>
+            g (float[1, 1, 256, 320] x) => (float[n, 7] y) <int64[2] s = {-1, 7}> { y = Reshape(x, s) }"""),
+         "one input [B, 3, H, W]"),
+        (onnx.parser.parse_model("""<ir_version: 8, opset_import: ["": 18]>
+            g (float[1, 3, 256, 320] x) => (float[1, n, 7] y) <int64[3] s = {1, -1, 7}>
+            { y = Reshape(x, s) }"""), "still missing"),
         ("small.onnx", "ModelProto"),
         (onnx.parser.parse_model("""<ir_version: 8, opset_import: ["": 18]>
             g (float[2] x) => (float[2] y) { y = Abs(x) }"""),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import onnx
+import onnxruntime
 import pytest
 
 from helpers.course import exercises
@@ -110,6 +112,34 @@ def raising(kind: type[Exception]) -> Callable[..., object]:
 def test_what_a_function_may_fail_with(kind: type[Exception]) -> None:
     found = lesson_03.exercise_2(raising(kind))
     assert found == f"Your function stopped with {kind.__name__}: for a reason"
+
+
+GRAPHS = [
+    ([], 0),
+    ([("Conv", (3, 3), True), ("Conv", (1, 1), True)], 1),
+    ([("Conv", (5, 5), True), ("Conv", (3, 1), True)], 0),
+    ([("MaxPool", (3, 3), True), ("Conv", (1, 1), True)], 0),
+    ([("Conv", (3, 3), False), ("Conv", (3, 3), True)], 2),
+]
+
+
+def test_what_a_function_is_tried_on() -> None:
+    assert [(list(nodes), right) for nodes, right, _ in lesson_03._GRAPHS] == GRAPHS
+    for nodes, _ in GRAPHS:
+        model = lesson_03._graph(nodes)
+        onnx.checker.check_model(model, full_check=True)
+        assert [node.name for node in model.graph.node[1:]] == [f"n{place}" for place in range(len(nodes))]
+        model.ir_version, model.opset_import[0].version = 8, 17  # onnx is ahead of ONNX Runtime
+        session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+        (found,) = session.run(None, {"x": np.ones((1, 1, 16, 16), np.float32)})
+        assert bool(found.any()) == (not nodes)  # weights are zeros
+
+
+def test_true_is_no_count() -> None:
+    assert lesson_03.exercise_2(lambda model: by_weight(model) and True) == GRAPHS_HINT
+
+
+GRAPHS_HINT = "In a graph with one 3 x 3 and one 1 x 1, one counts."
 
 
 def broken() -> onnx.ModelProto:

@@ -12,8 +12,9 @@ INT64 = onnx.TensorProto.INT64
 
 
 def add_count(
-    model, *, column=4, kind=INT64, keepdims=0, name="count", in_place=False, valid=True, change=False
-):
+    model, *, column=4, kind=INT64, keepdims=0, name="count", in_place=False, valid=True, change=False,
+    declared=None,
+):  # fmt: skip
     """The right answer; every argument makes it wrong in one way."""
     edited = model if in_place else onnx.ModelProto()
     if not in_place:
@@ -32,7 +33,7 @@ def add_count(
         helper.make_node("Cast", ["c/filled"], ["c/ones"], to=kind),
         helper.make_node("ReduceSum", ["c/ones", "c/axes"], [name], keepdims=keepdims),
     ])  # fmt: skip
-    shape = [1, 1] if keepdims else [1]
+    shape = declared or ([1, 1] if keepdims else [1])
     edited.graph.output.append(helper.make_tensor_value_info(name, kind, shape))
     return edited
 
@@ -51,6 +52,7 @@ RIGHT = [
     (1, (5, 4, 0, 1, 2, 3)),
     (1, np.array([5, 4, 0, 1, 2, 3])),
     (1, [-1, -2, 0, 1, 2, 3]),
+    (1, [-1, -2, -6, -5, -4, -3]),
     (2, 100),
     (3, add_count),
 ]
@@ -88,10 +90,17 @@ def test_wrong_columns(answer, word):
     assert "5, 4, 0, 1, 2, 3" not in hint
 
 
-@pytest.mark.parametrize("answer", [0, 1, 99, 300, "100", 100.0, True, None])
-def test_wrong_count_of_boxes(answer):
+@pytest.mark.parametrize(
+    ("answer", "word"),
+    [
+        (0, "reports with zeros"),
+        *((each, "which rows pass") for each in (-1, 1, 99, 300)),
+        *((each, "whole number") for each in ("100", 100.0, True, None)),
+    ],
+)
+def test_wrong_count_of_boxes(answer, word):
     hint = lesson_04.exercise_2(answer)
-    assert hint
+    assert word in hint
     assert "100" not in hint
 
 
@@ -105,6 +114,7 @@ def test_wrong_count_of_boxes(answer):
         (lambda model: add_count(model, in_place=True), "copy"),
         (lambda model: add_count(model, valid=False), "does not work"),
         (lambda model: add_count(model, keepdims=1), "shape [1, 1]"),
+        (lambda model: add_count(model, declared=[3]), "does not work"),
         (lambda model: add_count(model, kind=onnx.TensorProto.INT32), "int32"),
         (lambda model: add_count(model, column=5), "it says"),
         (lambda model: add_count(model, change=True), "first output"),
@@ -115,6 +125,46 @@ def test_wrong_edits(answer, word):
     hint = lesson_04.exercise_3(answer)
     assert hint
     assert word in hint
+
+
+def test_both_graphs_are_tried():
+    seen = []
+
+    def only_the_first(model):
+        slots = model.graph.output[0].type.tensor_type.shape.dim[1].dim_value
+        seen.append((model.opset_import[0].version, slots))
+        return add_count(model) if len(seen) == 1 else always_hundred(model)
+
+    assert "With 0 detections and 7 slots it says 100" in lesson_04.exercise_3(only_the_first)
+    assert seen == [(18, 100), (17, 7)]
+
+
+def test_from_no_detections_to_more_than_there_are_slots(monkeypatch):
+    seen = []
+    monkeypatch.setattr(lesson_04, "_count_of", lambda _, slots, filled: seen.append((slots, filled)))
+    assert lesson_04.exercise_3(add_count) is None
+    expected = [(100, filled) for filled in (0, 1, 99, 100, 140)]
+    assert seen == expected + [(7, filled) for filled in (0, 1, 6, 7, 47)]
+
+
+class Session:
+    """Hands out what it is told to, and remembers what it was given."""
+
+    def __init__(self, table, count):
+        self.table, self.count = table, count
+
+    def run(self, _, feeds):
+        self.rows = feeds["rows"]
+        return self.table, self.count
+
+
+def test_only_scores_tell_that_a_slot_is_filled():
+    table = np.zeros((1, 5, 6), np.float32)
+    table[0, :3, 4] = 0.5
+    session = Session(table, np.array([3]))
+    assert lesson_04._count_of(session, 5, 3) is None
+    assert not session.rows[:, :6].any()
+    np.testing.assert_allclose(session.rows[:, 6], [0.02, 0.5, 0.98], rtol=1e-6)
 
 
 def test_what_the_readers_function_raises_reaches_the_reader():

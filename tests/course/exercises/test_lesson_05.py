@@ -84,6 +84,7 @@ def test_wrong_class(answer, word):
         ({}, "function"),
         (lambda _: None, "NoneType"),
         (lambda data: [{}, data], "list"),
+        (lambda data: ({}, data, 0), "two things"),
         (lambda data: ({}, data), "the header that comes back"),
         (lambda data: (read_engine(data)[0], data), "the plan that comes back"),
         (lambda data: (read_engine(data)[0], bytearray(read_engine(data)[1])), "the plan that comes back"),
@@ -95,6 +96,20 @@ def test_wrong_readers(answer, word):
     hint = lesson_05.exercise_2(answer)
     assert hint
     assert word in hint
+
+
+HEADER = {"names": {"0": "Zelle", "1": "Plättchen"}, "stride": 32, "args": {"nms": True}}
+LONG = HEADER | {"names": {str(number): f"class {number}" for number in range(80)}}
+SMALL = b"\x08\x00\x00\x00" + b"\xff\xfe\xfd" * 9
+
+
+def test_the_engines_that_are_read():
+    cases = lesson_05._engines()
+    assert [(header, plan) for _, _, header, plan in cases] == [
+        (HEADER, b"ftrt\x00plan"), (LONG, b"ftrt\x00plan"), (HEADER, b"\xff\x00"), ({}, b"ftrt" + bytes(60)),
+        ({}, SMALL), ({}, b""),
+    ]  # fmt: skip
+    assert ["Plättchen".encode() in data for _, data, _, _ in cases] == [False, False, True, *[False] * 3]
 
 
 def test_what_the_readers_function_raises_reaches_the_reader():

@@ -5,6 +5,7 @@ import pytest
 
 from helpers.course import exercises
 from helpers.course.exercises import lesson_06
+from helpers.detections import Detections
 
 COUNTS = {"smear-9010": 7, "smear-9011": 12, "smear-9012": 12}
 
@@ -96,6 +97,22 @@ def test_wrong_point(answer, word):
 
 
 @pytest.mark.parametrize(
+    ("point", "word"),
+    [((500, 290), None), ((290, 500), "x comes first"), ((500, 150), "how much grey"), ((500, 9), "For y")],
+)
+def test_a_pixel_more_or_less_is_as_good(point, word):
+    for near in ((0.9, 0.9), (-0.9, 0.9), (0.9, -0.9), (-0.9, -0.9)):
+        hint = lesson_06.exercise_1(np.array(point) + near)
+        assert hint is None if word is None else word in hint
+    for far in ((1.2, 0), (-1.2, 0)):
+        hint = lesson_06.exercise_1(np.array(point) + far)
+        assert "One scale" in hint
+    for far in ((0, 1.2), (0, -1.2)):
+        hint = lesson_06.exercise_1(np.array(point) + far)
+        assert ("One scale" if point[0] == 290 else "For y") in hint
+
+
+@pytest.mark.parametrize(
     ("answer", "word"), [(11, "a name"), ("smear-1", "one of"), ("smear-9010", "Another has more")]
 )
 @pytest.mark.usefixtures("_counts")
@@ -127,7 +144,28 @@ def test_an_empty_table_may_have_any_empty_form():
     assert lesson_06.exercise_3(listed) is None
 
 
+def test_what_a_function_is_tried_on():
+    seen = []
+
+    def answer(rows, picture_wh, size_wh):
+        scores = rows[rows[:, 4] > 0, 4]
+        seen.append((picture_wh, size_wh, rows.shape, scores.round(2).tolist()))
+        return right(rows, picture_wh, size_wh)
+
+    assert lesson_06.exercise_3(answer) is None
+    square, table = (640, 640), (100, 6)
+    assert seen == [
+        ((640, 640), square, table, [0.9, 0.65, 0.4]),
+        ((1280, 720), square, table, [0.9, 0.73, 0.57, 0.4]),
+        ((300, 800), square, table, [0.9, 0.4]),
+        ((500, 400), square, table, []),
+    ]
+
+
 def test_the_model_counts_the_smears(monkeypatch):
+    above, limits = Detections.above, set()
+    monkeypatch.setattr(Detections, "above", lambda self, score: limits.add(score) or above(self, score))
     counts = lesson_06._counts()
+    assert limits == {0.5}
     assert list(counts) == [f"smear-{seed}" for seed in range(9010, 9016)]
     assert lesson_06.exercise_2(max(counts, key=counts.get)) is None
