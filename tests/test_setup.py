@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import os
 import re
 import shutil
@@ -173,6 +174,17 @@ def test_processes_speak_utf_8_and_their_code_comes_back(bootstrap, capfd):
     program = "import sys; print(sys.flags.utf8_mode, '→'); sys.exit(3)"
     assert bootstrap.call([sys.executable, "-c", program]) == 3
     assert "1 → ".strip() in capfd.readouterr().out
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_a_console_without_the_letter_shows_an_escape(bootstrap, monkeypatch, stream):
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, stream, io.TextIOWrapper(written, encoding="cp1252"))
+    bootstrap.show_every_letter()
+    print("中", file=getattr(sys, stream), flush=True)
+    assert written.getvalue().strip() == b"\\u4e2d"
+    monkeypatch.setattr(sys, stream, io.StringIO())
+    bootstrap.show_every_letter()  # one that cannot be set is left alone
 
 
 def test_a_message_on_a_code_page(repository, tmp_path):

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import nbformat
@@ -233,6 +234,30 @@ def test_only_the_process_that_prints_records(path, worker, recorded):
     )
     check_plugin.pytest_configure(config)
     assert bool(registered) is recorded
+
+
+def reported(when, outcome, said="no kernel"):
+    """What the hook makes of a report, for a cell that ran nothing."""
+    cell = nbformat.v4.new_code_cell("a = 1", id="a")
+    there = SimpleNamespace(
+        cell=cell, cell_num=0, test_outputs=None, options={"check": True}, parent=SimpleNamespace(),
+        path=Path("/x/notebooks/a.ipynb"), config=SimpleNamespace(rootpath=Path("/x")),
+    )  # fmt: skip
+    report = SimpleNamespace(when=when, **{name: name == outcome for name in ("passed", "failed", "skipped")})
+    call = SimpleNamespace(excinfo=SimpleNamespace(value=RuntimeError(said)) if outcome == "failed" else None)
+    hook = check_plugin.pytest_runtest_makereport(there, call)
+    next(hook)
+    with pytest.raises(StopIteration):
+        hook.send(report)
+    return getattr(report, "course_cell", None)
+
+
+def test_a_kernel_that_does_not_start_fails_its_cells():
+    assert reported("setup", "failed")["error"] == "no kernel"
+    assert reported("setup", "failed", "")["error"] == "no answer"
+    assert reported("setup", "passed") is None
+    assert reported("teardown", "passed") is None
+    assert reported("call", "passed")["state"] == "not compared", "it has no count"
 
 
 def test_without_the_option_nothing_is_written(tmp_path):
