@@ -107,7 +107,7 @@ def pages(language: str = "en") -> Iterator[tuple[Path, bytes]]:
     parts.append(f"## {words.say('The pipeline on one page')}")
     parts.append(f"[![{words.say('From a checkpoint to boxes')}]({sheet}.png)]({sheet}.pdf)")
     back = f"[{words.say('back to the README')}](../README{ending}.md)"
-    parts.append(f"[PDF, {words.say('to print')}]({sheet}.pdf) · {back}")
+    parts.append(f"[{words.say('PDF, to print')}]({sheet}.pdf) · {back}")
     yield Path("docs") / f"gallery{ending}.md", ("\n\n".join(parts) + "\n").encode()
 
 
