@@ -207,12 +207,13 @@ def test_every_make_target_reaches_the_script(repository):
         "test-gpu": "test-gpu",
         "test-browser": "test-browser",
         "lab": "lab",
-        "refresh": "refresh",
+        "refresh": "refresh 02 03",
+        "versions": "versions",
         "benchmark": "benchmark --list",
         "mutants": "mutants --list",
     }.items():
         dry = subprocess.run(
-            ["make", "-n", target, "MODEL=x", "OPTIONS=--list"],
+            ["make", "-n", target, "MODEL=x", "OPTIONS=--list", "LESSONS=02 03"],
             cwd=repository, capture_output=True, text=True, check=True,
         )  # fmt: skip
         assert f"bootstrap.py {expected}" in dry.stdout
