@@ -69,7 +69,7 @@ def _wrong_bytes(found: Any, x: Any, low: float, high: float) -> str | None:
     if (np.abs(back - x)[inside] > 0.51 * float(scale)).any():
         return "some numbers come back more than half a step off. Rounded, or cut?"
     ends = back[x <= low - float(scale)], back[x >= high + float(scale)]
-    if any(len(end) and np.ptp(end) > 0 for end in ends):
+    if any(np.ptp(end) > 0 for end in ends):
         return "numbers beyond the range should be cut off at its ends."
     return None
 

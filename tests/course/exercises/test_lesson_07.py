@@ -85,6 +85,8 @@ def test_waiting(capsys, number):
     [
         (3, "function"),
         (lambda *_: 0, "three things"),
+        (lambda *given: (*quantise(*given), 0), "three things"),
+        (lambda *given: (quantise(*given)[0].tolist(), *quantise(*given)[1:]), "array of uint8"),
         (lambda x, low, high: (quantise(x, low, high)[0].astype(int), 1.0, 0), "array of uint8"),
         (lambda x, low, high: (quantise(x, low, high)[0][:3], 1.0, 0), "same shape"),
         (narrow, "does the range contain 0"),
@@ -99,6 +101,20 @@ def test_wrong_bytes(answer, word):
     hint = lesson_07.exercise_1(answer)
     assert hint
     assert word in hint
+
+
+def test_the_ranges_and_numbers_that_are_tried():
+    seen = []
+
+    def answer(x, low, high):
+        seen.append((low, high, x.dtype, len(x), x.min(), x.max(), x[20]))
+        return quantise(x, low, high)
+
+    assert lesson_07.exercise_1(answer) is None
+    ends = [(-1.0, 4.1, -2.0, 5.1), (0.0, 1.0, -1.0, 2.0), (2.0, 6.0, -1.0, 7.0), (-8.0, -2.0, -9.0, 1.0)]
+    assert seen == [
+        (low, high, np.float32, 41, np.float32(least), np.float32(most), 0) for low, high, least, most in ends
+    ]
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,36 @@ def test_wrong_label(answer, words):
     assert words in (lesson_08.exercise_1(answer) or "")
 
 
+def test_the_labels_that_are_tried():
+    seen = []
+
+    def answer(*given):
+        seen.append(given)
+        return label(*given)
+
+    assert lesson_08.exercise_1(answer) is None
+    assert seen == [
+        ([10, 20, 50, 100], (200, 160), 0),
+        ([0, 0, 640, 480], (640, 480), 2),
+        ([31, 7, 38, 19], (57, 91), 11),
+    ]
+
+
+@pytest.mark.parametrize(("off", "words"), [(0.0009, None), (0.0015, "something else")])
+def test_how_near_is_near_enough(off, words):
+    def answer(*given):
+        class_id, *shares = label(*given).split()
+        return " ".join([class_id, *(str(float(share) - off) for share in shares)])
+
+    found = lesson_08.exercise_1(answer)
+    assert found is None if words is None else words in found
+
+
+def test_a_class_above_one_is_no_share():
+    found = lesson_08.exercise_1(lambda *given: "2 0.9 0.9 0.9 0.9" if given[2] else label(*given))
+    assert "something else" in found
+
+
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
@@ -109,6 +139,25 @@ def test_wrong_count(answer, words):
     hint = lesson_08.exercise_2(answer) or ""
     assert words in hint
     assert " 5 " not in hint.replace("factor of 5", "")
+
+
+def test_the_lists_that_are_tried():
+    seen = []
+
+    def answer(right, objects):
+        seen.append((right, objects))
+        return ap(right, objects)
+
+    assert lesson_08.exercise_3(answer) is None
+    yes, no = True, False
+    assert seen == [
+        ([yes, no, yes, no], 3), ([yes, yes], 2), ([no, yes, yes, no, yes], 4), ([], 3), ([no, no], 1),
+    ]  # fmt: skip
+
+
+def test_nothing_found_has_no_mean():
+    found = lesson_08.exercise_3(lambda right, objects: ap(right, objects) if right else 0.5)
+    assert "For [] and 3 objects something else" in found
 
 
 @pytest.mark.parametrize(
