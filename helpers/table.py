@@ -50,7 +50,7 @@ class Table:
 
     def _said(self) -> list[list[str]]:
         """Header and rows as they are shown."""
-        header = [wording(text, label=True) for text in self.header]
+        header = [text if isinstance(text, Name) else wording(text, label=True) for text in self.header]
         return [header, *([_say(cell) for cell in row] for row in self.rows)]
 
     def _numeric(self) -> list[bool]:

@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
-__all__ = ["FONT", "Name", "columns", "is_wide", "set_translator", "wording"]
+__all__ = ["FONT", "Name", "columns", "is_wide", "set_translator", "translator", "wording"]
 
 FONT = Path(__file__).with_name("fonts") / "NotoSansSC-subset.otf"
 """A font with the 6763 Chinese characters of GB 2312, Latin, arrows and punctuation."""
@@ -36,6 +36,15 @@ def set_translator(translate: Callable[[str, bool], str] | None) -> None:
     _state.clear()
     if translate is not None:
         _state["translate"] = translate
+
+
+def translator() -> Callable[[str, bool], str] | None:
+    """What was set last, to be set again later; None where texts stay as written.
+
+    >>> translator() is None
+    True
+    """
+    return _state.get("translate")
 
 
 def wording(text: str, *, label: bool = False) -> str:

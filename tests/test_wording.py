@@ -11,13 +11,15 @@ import pytest
 from fontTools.ttLib import TTFont
 
 from helpers import graph, wording
-from helpers.course.language import LANGUAGES, catalog
+from helpers.course.language import LANGUAGES, catalog, speaking
 from helpers.course.place import repository
 from helpers.course.surgery import pair_svg
 from helpers.detections import Detections
 from helpers.drawing import draw, grid, show
 from helpers.labels import legend_chips, load_font, make_chip, name_of_box
 from helpers.table import Table
+from helpers.training.confusion import confusion_matrix
+from helpers.training.datasets import Dataset
 
 
 @pytest.fixture
@@ -67,6 +69,18 @@ def test_names_of_things_in_a_file_stay(shouting):
     table = Table(("boxes", "n"), ((wording.Name("boxes"), "boxes"),))
     assert str(table).splitlines() == ["框     n", "boxes  框"]
     assert ">boxes</td>" in table._repr_html_()
+
+
+def test_a_class_called_train_is_called_so_in_every_table():
+    """In the Chinese lessons `train` is a word, too: of a split."""
+    names = ("boxes", "train")
+    empty = Dataset("yolo", names, {"train": ()}, ()).counts()
+    matrix = confusion_matrix([], [], names).to_table()
+    with speaking("zh-CN"):
+        assert str(empty).splitlines()[0].split() == ["类别", "训练集"]
+        assert [line.split()[0] for line in str(empty).splitlines()[1:3]] == ["boxes", "train"]
+        assert str(matrix).splitlines()[0].split()[-3:-1] == ["boxes", "train"]
+        assert [line.split()[0] for line in str(matrix).splitlines()[1:3]] == ["boxes", "train"]
 
 
 def test_a_tensor_called_boxes_is_called_so_in_every_language(shouting):

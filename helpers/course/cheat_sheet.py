@@ -168,14 +168,11 @@ def write_sheet(folder: Path, language: str = "en") -> list[Path]:
         language: Of the page.
     """
     from helpers.artifacts import atomic_path
-    from helpers.course.language import settle_language, speak, translate_figure
+    from helpers.course.language import speaking, translate_figure
 
     page, ending = sheet(), "" if language == "en" else f".{language}"
-    speak(language)
-    try:
+    with speaking(language):
         translate_figure(page)
-    finally:
-        settle_language()
     paths = [folder / f"cheat-sheet{ending}.{kind}" for kind in ("pdf", "png")]
     for path in paths:
         unsigned = {"CreationDate": None} if path.suffix == ".pdf" else {"Software": None}

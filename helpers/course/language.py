@@ -17,21 +17,22 @@ import os
 import re
 import sys
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from helpers.course.place import is_checked
-from helpers.wording import FONT, is_wide, set_translator, wording
+from helpers.wording import FONT, is_wide, set_translator, translator, wording
 
 if TYPE_CHECKING:
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 __all__ = ["LANGUAGES", "Catalog", "LabelError", "catalog", "current", "settle_language", "speak"]
-__all__ += ["translate_figure"]
+__all__ += ["speaking", "translate_figure"]
 
 LANGUAGES = {"en": "English", "zh-CN": "简体中文"}
 _FOLDER = Path(__file__).with_name("catalog")
@@ -118,16 +119,33 @@ def catalog(language: str) -> Catalog:
 
 
 def current() -> str:
-    """The lesson's language: `YOLOV7_LANGUAGE`, or the folder it runs in; English where neither says.
+    """The lesson's language: `YOLOV7_LANGUAGE`, or the folder it lies in; English where neither says.
+
+    Raises:
+        ValueError: `YOLOV7_LANGUAGE` names a language that is not there.
 
     >>> current()
     'en'
     """
     named = os.environ.get("YOLOV7_LANGUAGE") or _colab_language()
-    if named:
-        return named
-    folders = Path.cwd().parts[-2:]
-    return next((language for language in LANGUAGES if language in folders), "en")
+    if not named:
+        folders = _folder_of_notebook().parts[-2:]
+        return next((language for language in LANGUAGES if language in folders), "en")
+    if named not in LANGUAGES:
+        known = ", ".join(LANGUAGES)
+        raise ValueError(f"YOLOV7_LANGUAGE: expected one of {known}, got {named!r}. Fix: set one or none")
+    return named
+
+
+def _folder_of_notebook() -> Path:
+    """The working folder; VS Code, which can be told to run in another one, names the notebook's file."""
+    if "IPython" in sys.modules:
+        from IPython import get_ipython
+
+        shell: Any = get_ipython()
+        if shell is not None and (file := shell.user_ns.get("__vsc_ipynb_file__")):
+            return Path(file).parent
+    return Path.cwd()
 
 
 def _colab_language() -> str:
@@ -136,9 +154,12 @@ def _colab_language() -> str:
         return ""
     try:
         from google.colab import _message
-
+    except ImportError:
+        return ""
+    refusal = getattr(_message, "MessageError", TypeError)
+    try:
         cells = _message.blocking_request("get_ipynb", timeout_sec=10)["ipynb"]["cells"]
-    except (ImportError, AttributeError, KeyError, TypeError):
+    except (AttributeError, KeyError, TypeError, refusal):  # no answer is None
         return ""
     title = "".join(cells[0].get("source", "")) if cells else ""
     return next((language for language in LANGUAGES if f"/notebooks/{language}/" in title), "")
@@ -162,6 +183,17 @@ def speak(language: str) -> None:
     set_translator(_translator(words, f"helpers/course/catalog/{language}"))
 
 
+@contextmanager
+def speaking(language: str) -> Iterator[None]:
+    """Make labels speak this language in a `with` block, and what they spoke before after it."""
+    before = translator()
+    speak(language)
+    try:
+        yield
+    finally:
+        set_translator(before)
+
+
 def _translator(words: Catalog, where: str) -> Callable[[str, bool], str]:
     def translate(text: str, label: bool) -> str:
         said = words.say(text)
@@ -181,19 +213,19 @@ def _translator(words: Catalog, where: str) -> Callable[[str, bool], str]:
 def translate_figure(chart: Figure) -> None:
     """Say every text of a figure in the lesson's language, in letters that have its characters."""
     from matplotlib import font_manager
+    from matplotlib.axis import Axis
     from matplotlib.text import Text
 
-    before = [text.get_text() for text in chart.findobj(Text)]
-    if all(wording(text) == text for text in before):
-        _ = [wording(text, label=True) for text in before]
+    if translator() is None:
         return
     if FONT.as_posix() not in {Path(entry.fname).as_posix() for entry in font_manager.fontManager.ttflist}:
         font_manager.fontManager.addfont(FONT)
-    for axes in chart.axes:
-        for axis in (axes.xaxis, axes.yaxis):
-            _translate_ticks(axis)
-    for text in chart.findobj(Text):
-        said: Any = text
+    chart.draw_without_rendering()  # ticks come with the layout
+    axis: Any
+    for axis in chart.findobj(Axis):
+        _translate_ticks(axis)
+    said: Any
+    for said in chart.findobj(Text):
         said.set_text(wording(said.get_text(), label=True))
         if is_wide(said.get_text()):
             said.set(fontfamily=["DejaVu Sans", "Noto Sans CJK SC"], fontweight="normal")
@@ -204,4 +236,8 @@ def _translate_ticks(axis: Axis) -> None:
     labels = [label.get_text() for label in axis.get_ticklabels()]
     said = [wording(label, label=True) for label in labels]
     if said != labels:
-        axis.set_ticks(list(axis.get_ticklocs()), labels=said)
+        low, high = sorted(axis.get_view_interval())
+        slack = 1e-9 * (high - low)  # ticks beyond the limits would move them
+        ticks = zip(axis.get_ticklocs(), said, strict=True)
+        seen = [(place, text) for place, text in ticks if low - slack <= place <= high + slack]
+        axis.set_ticks([place for place, _ in seen], labels=[text for _, text in seen])

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from helpers.table import Table
 from helpers.training.evaluator import match_pairs
+from helpers.wording import Name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,8 +59,9 @@ class ConfusionMatrix:
 
     def to_table(self) -> Table:
         """Rows of the truth, columns of what was found."""
-        rows = zip((*self.names, BACKGROUND), self.counts.tolist(), strict=True)
-        return Table(("truth \\ found", *self.names, MISSED), tuple((name, *row) for name, row in rows))
+        names = [Name(name) for name in self.names]
+        rows = zip((*names, BACKGROUND), self.counts.tolist(), strict=True)
+        return Table(("truth \\ found", *names, MISSED), tuple((name, *row) for name, row in rows))
 
 
 def confusion_matrix(

@@ -23,6 +23,7 @@ from helpers.training.dataset_split import hold_out
 from helpers.training.dataset_write import write_dataset
 from helpers.training.flaws import DatasetError, Flaw, count_by_kind, refusal
 from helpers.training.samples import CELL_NAMES, Annotation, Sample, Samples
+from helpers.wording import Name
 
 __all__ = [
     "CELL_NAMES",
@@ -106,7 +107,7 @@ class Dataset:
             for annotations in self.splits.values()
         ]
         for class_id, name in enumerate(self.names):
-            rows.append((name, *(int(counts[class_id]) for counts in per_split)))
+            rows.append((Name(name), *(int(counts[class_id]) for counts in per_split)))
         rows.append(("all boxes", *(int(counts.sum()) for counts in per_split)))
         rows.append(("pictures", *map(len, self.splits.values())))
         bare = (sum(not len(each.class_ids) for each in split) for split in self.splits.values())

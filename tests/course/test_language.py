@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 
 from helpers import wording
-from helpers.course import charts, language, place
+from helpers.course import charts, editions, language, place
 from helpers.course.language import Catalog
 from helpers.course.place import repository
+from helpers.course.rules import all_notebooks
+from helpers.course.twins import read_notebook
 
 WORDS = Catalog(
     {
@@ -99,6 +101,43 @@ def test_a_figure_is_said_in_letters_that_exist(caplog):
 
 
 @pytest.mark.usefixtures("chinese")
+def test_words_that_stand_on_an_axis_alone_are_said_and_its_limits_stay():
+    chart, axes = charts.figure("")
+    axes.plot([0.3, 9.3], [0, 1])
+    axes.set(xlim=(9.3, 0.3), ylim=(0, 1))
+    axes.xaxis.set_major_formatter("{x:g} boxes")
+    above = axes.secondary_xaxis("top")
+    above.xaxis.set_major_formatter("{x:g} of 9")
+    first = charts.render(chart)
+    assert (axes.get_xlim(), axes.get_ylim()) == ((9.3, 0.3), (0, 1))
+    assert [label.get_text() for label in axes.get_xticklabels()][:2] == ["1 个框", "2 个框"]
+    assert "9 中的 2" in {label.get_text() for label in above.get_xticklabels()}
+    assert np.array_equal(charts.render(chart), first), "a second time changes nothing"
+
+
+@pytest.mark.usefixtures("chinese")
+def test_a_tick_on_the_limit_stays():
+    chart, axes = charts.figure("")
+    axes.plot([0, 0.3], [0, 1])
+    axes.set_xlim(0, 0.3)
+    axes.set_xticks([0, 0.1, 0.1 + 0.2], labels=["boxes", "", "3 boxes"])
+    charts.render(chart)
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["框", "", "3 个框"]
+
+
+def test_a_language_is_spoken_for_a_while(chinese):
+    with language.speaking("en"):
+        assert wording.wording("boxes") == "boxes"
+    assert wording.wording("boxes") == "框", "what was spoken before"
+    with pytest.raises(ZeroDivisionError), language.speaking("en"):
+        _ = 1 / 0
+    assert wording.wording("boxes") == "框", "after an error, too"
+    with pytest.raises(ValueError, match="got 'fr'"), language.speaking("fr"):
+        pass
+    assert wording.wording("boxes") == "框"
+
+
+@pytest.mark.usefixtures("chinese")
 def test_a_figure_with_an_unknown_label_is_an_error():
     chart = charts.lines([1, 2], {"boxes": [1, 2], "3 boxes": [2, 1]}, title="boxes", x_label="steps")
     with pytest.raises(language.LabelError, match="got 'steps'"):
@@ -119,6 +158,33 @@ def test_the_folder_says_the_language_and_a_setting_overrides(tmp_path, monkeypa
     assert language.current() == expected
 
 
+def test_a_language_that_is_not_there_names_the_setting(monkeypatch):
+    monkeypatch.setenv("YOLOV7_LANGUAGE", "zh")
+    with pytest.raises(ValueError, match="YOLOV7_LANGUAGE: expected one of en, zh-CN, got 'zh'"):
+        place.settle()
+
+
+@pytest.mark.parametrize(
+    ("file", "expected"),
+    [
+        ("/x/notebooks/zh-CN/02_export.ipynb", "zh-CN"),
+        ("/x/notebooks/zh-CN/solutions/02.ipynb", "zh-CN"),
+        ("/x/notebooks/02_export.ipynb", "en"),
+        (None, "zh-CN"),
+    ],
+)
+def test_vs_code_names_the_file_wherever_it_runs(tmp_path, monkeypatch, file, expected):
+    """`jupyter.notebookFileRoot` may be the workspace; the extension puts this name beside the variables."""
+    shell = types.SimpleNamespace(user_ns={"__vsc_ipynb_file__": file} if file else {})
+    monkeypatch.setattr("IPython.get_ipython", lambda: shell)
+    monkeypatch.delenv("YOLOV7_LANGUAGE", raising=False)
+    (tmp_path / "zh-CN").mkdir()
+    monkeypatch.chdir(tmp_path if file and expected == "zh-CN" else tmp_path / "zh-CN")
+    assert language.current() == expected
+    monkeypatch.setattr("IPython.get_ipython", lambda: None)
+    assert language.current() == ("en" if file and expected == "zh-CN" else "zh-CN")
+
+
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
@@ -137,6 +203,34 @@ def test_on_colab_the_title_cell_says_it(monkeypatch, tmp_path, answer, expected
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("YOLOV7_LANGUAGE", raising=False)
     assert language.current() == expected
+
+
+def test_colab_that_refuses_an_answer_speaks_english(monkeypatch, tmp_path):
+    refusal = type("MessageError", (Exception,), {})
+
+    def refuse(*_words, **_options):
+        raise refusal
+
+    package = types.ModuleType("google.colab")
+    package._message = types.SimpleNamespace(blocking_request=refuse, MessageError=refusal)
+    monkeypatch.setitem(sys.modules, "google.colab", package)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("YOLOV7_LANGUAGE", raising=False)
+    assert language.current() == "en"
+
+
+LESSONS = [path for path in all_notebooks() if path.parent.name != "solutions"]  # these have no badge
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
+def test_the_title_cell_of_every_lesson_tells_colab_its_language(path, monkeypatch, tmp_path):
+    message = types.SimpleNamespace(blocking_request=lambda *_, **__: {"ipynb": read_notebook(path)})
+    package = types.ModuleType("google.colab")
+    package._message = message
+    monkeypatch.setitem(sys.modules, "google.colab", package)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("YOLOV7_LANGUAGE", raising=False)
+    assert language.current() == editions.language_of(path)
 
 
 def test_settling_sets_the_translator(monkeypatch):
@@ -162,6 +256,17 @@ def test_two_files_do_not_disagree():
     for path in sorted((repository() / "helpers" / "course" / "catalog" / "zh-CN").glob("*.toml")):
         for text, translation in tomllib.loads(path.read_text("utf-8")).get("text", {}).items():
             assert said.setdefault(text, translation) == translation, f"{path.name}: {text!r}"
+
+
+@pytest.mark.parametrize("name", sorted(set(language.LANGUAGES) - {"en"}))
+def test_every_entry_can_be_filled_and_is_said_once(name):
+    words = language.catalog(name)
+    for text, said in words.texts.items():
+        assert text.replace("{}", "").strip(), f"{text!r} would take everything, and itself"
+        holes = [int(number or place) for place, number in enumerate(language._HOLE.findall(said))]
+        assert set(holes) == set(range(text.count("{}"))), f"{text!r} loses or invents a part"
+        once = words.say(text.replace("{}", "7"))
+        assert words.say(once) == once, "a figure is drawn twice"
 
 
 def hints(path):
