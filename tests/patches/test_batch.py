@@ -165,7 +165,9 @@ def test_sizes_that_were_noted_for_one_picture_are_forgotten(rng):
 
 
 def test_what_the_new_nodes_are_called():
-    names = [node.name for node in to_batched(rows_graph()).model.graph.node[1:]]
+    nodes = to_batched(rows_graph()).model.graph.node[1:]
+    names = [node.name for node in nodes]
+    assert all(node.name in node.output for node in nodes[:-1])
     parts = [
         "ordered", "padded", "size", "count", "numbers", "column", "pictures", "owner_column", "owner_row",
         "own", "score_column", "score_row", "scores", "empty", "contest", "best", "in_order", "output0",

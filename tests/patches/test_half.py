@@ -153,6 +153,12 @@ BODIES = {
         ["Cast", "Conv", "Shape", "Cast", "Mul", "Cast", "Resize", "Conv", "Cast"],
         {"half/images", "w", "m", "r", "half/output"},
     ),
+    "a size that the tail asks for": (
+        "m = Conv(images, w) n = Size(m) f = Cast<to = 1>(n) h = Conv(m, w) output = Mul(h, f)",
+        "",
+        ["Cast", "Conv", "Size", "Cast", "Conv", "Cast", "Mul"],
+        {"half/images", "w", "m", "half/h"},
+    ),
     "a head that another convolution reads, too": (
         "h = Conv(images, w) c = Conv(h, w) d = Add(h, k) output = Add(c, d)",
         "",
@@ -206,6 +212,12 @@ def test_pictures_as_bytes_go_to_fp16_at_once():
     after = check(before)
     assert operators(after) == ["Cast", "Div", "Conv", "Cast"]
     assert types_of(after)["f"] == HALF
+
+
+def test_the_standard_domain_has_two_spellings():
+    model = net()
+    model.opset_import[0].domain = "ai.onnx"
+    assert operators(to_half(model).model) == operators(check(net()))
 
 
 def test_stated_types_follow():

@@ -134,6 +134,14 @@ def test_a_change_upstream_does_not_pass(model, what):
         finish(model, broken(open_model(model), what), ["line"])
 
 
+def test_new_nodes_may_stand_before_the_old_ones(model):
+    after = open_model(model)
+    after.graph.node.insert(0, onnx.helper.make_node("Exp", ["x"], ["early"]))
+    assert finish(model, after, [], ahead=1).changed
+    with pytest.raises(PatchError, match="every node upstream unchanged"):
+        finish(model, after, [])
+
+
 def test_nodes_out_of_order_do_not_pass(model):
     after = open_model(model)
     early, late = after.graph.node.add(), after.graph.node.add()

@@ -150,7 +150,9 @@ def test_an_input_that_is_no_picture_is_left_alone():
 
 
 def test_what_the_new_nodes_are_called():
-    names = [node.name for node in to_ultralytics(end2end()).model.graph.node[2:]]
+    nodes = to_ultralytics(end2end()).model.graph.node[2:]
+    names = [node.name for node in nodes]
+    assert all(node.name in node.output for node in nodes[:-1])
     parts = ["ordered", "padded", "score_column", "score_row", "contest", "best", "in_order", "picked"]
     assert names == [*(f"ultralytics/{part}" for part in parts), "ultralytics/output0"]
 
@@ -221,7 +223,8 @@ def test_what_is_no_end_to_end_graph_is_refused_with_the_reason(text, message):
 def test_the_plugin_form_of_the_official_exporter_is_refused_by_name():
     model = onnx.parser.parse_model("""<ir_version: 8, opset_import: ["": 17, "TRT": 1]>
         g (float[1, 9, 4] x) => (int32[1] num, float[100, 4] box, float[100] score, int32[100] label)
-        { num, box, score, label = TRT.EfficientNMS_TRT(x) }""")
+        { num, box, score, label = TRT.EfficientNMS_TRT(y) y = Abs(x) }""")
+    model.graph.node.insert(0, model.graph.node.pop())
     with pytest.raises(
         PatchError, match=r"EfficientNMS, outputs num, box, score, label; fix: export with --max-wh"
     ):
