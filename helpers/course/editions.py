@@ -15,21 +15,25 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from helpers.artifacts import atomic_path
 from helpers.course.language import LANGUAGES
 from helpers.course.verified import TAG
 
-__all__ = ["Passage", "build", "compare", "english_of", "language_of", "read_text", "stale", "text_of"]
-__all__ += ["unlike", "write_text"]
+__all__ = ["Passage", "anchored", "build", "compare", "english_of", "language_of", "read_text", "stale"]
+__all__ += ["text_of", "unlike", "without_anchors", "write_text"]
 
 _MARKER = re.compile(r"^<!-- ([\w.-]+)(?: ([0-9a-f]{8}\.[0-9a-f]{8}))? -->$", re.MULTILINE)
 _CODE = re.compile(r"(?<!`)`([^`\n]+(?:\n[^`\n]+)*)`(?!`)")
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
+_HEADING = re.compile(r"^#{1,6} (.+)$", re.MULTILINE)
+_ANCHOR = re.compile(r'\n<a id="[^"]*%[^"]*"></a>')
+_UNCODED = ";,/?:@&=+$-_.!~*'()#"  # what browsers leave as it is in a link, besides letters and digits
 _NUMBER = re.compile(r"(?<![\w.])\d{1,3}(?:[, \u202f]\d{3})+(?!\d)|(?<![\w.])\d+(?:\.\d+)?")
 
 
@@ -183,18 +187,47 @@ def compare(path: Path, english: Any, *, accept: bool = False) -> list[str]:
     return lines
 
 
+def anchored(text: str, targets: Collection[str]) -> str:
+    r"""A cell's text with an anchor under each heading that a link of the notebook names.
+
+    JupyterLab compares a link's percent codes with the heading's letters, so that a link finds no heading
+    with others than ASCII (its issue 12402); an anchor called like the codes is found. Other readers follow
+    the link to the heading itself.
+
+    >>> anchored("## 小结", {"小结"}), anchored("## 小结", ()), anchored("## Summary", {"Summary"})
+    ('## 小结\n<a id="%E5%B0%8F%E7%BB%93"></a>', '## 小结', '## Summary')
+    """
+
+    def under(heading: re.Match[str]) -> str:
+        name = heading[1].strip().replace(" ", "-")
+        wanted = name in targets and not name.isascii()
+        return f'{heading[0]}\n<a id="{quote(name, safe=_UNCODED)}"></a>' if wanted else heading[0]
+
+    return _HEADING.sub(under, text)
+
+
+def without_anchors(text: str) -> str:
+    r"""The text as somebody wrote it.
+
+    >>> without_anchors(anchored("## 小结\n\n一句话。", {"小结"}))
+    '## 小结\n\n一句话。'
+    """
+    return _ANCHOR.sub("", text)
+
+
 def build(english: Any, passages: Sequence[Passage]) -> Any:
     """A notebook of the English code cells without outputs, and the passages; the rest stays English."""
     import copy
 
     texts = {passage.cell_id: passage.text for passage in passages}
+    targets = {link[1:] for text in texts.values() for link in _LINK.findall(text) if link[0] == "#"}
     notebook = copy.deepcopy(english)
     notebook.cells = [cell for cell in notebook.cells if cell.cell_type == "code" or cell in _prose(notebook)]
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
         else:
-            cell.source = texts.get(cell.id, cell.source)
+            cell.source = anchored(texts.get(cell.id, cell.source), targets)
     notebook.metadata.pop("widgets", None)
     return notebook
 

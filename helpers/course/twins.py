@@ -169,7 +169,9 @@ def _pull_text(notebook: Any, text: Path) -> Path:
     """Passages of an edited notebook; a stamp stays where it was."""
     stamps = {passage.cell_id: passage.stamp for passage in editions.read_text(text)}
     prose = (c for c in notebook.cells if c.cell_type == "markdown" and TAG not in c.metadata.get("tags", []))
-    editions.write_text(text, [editions.Passage(c.id, stamps.get(c.id, ""), c.source) for c in prose])
+    sources = ((c.id, editions.without_anchors(c.source)) for c in prose)
+    passages = [editions.Passage(cell_id, stamps.get(cell_id, ""), source) for cell_id, source in sources]
+    editions.write_text(text, passages)
     return text
 
 

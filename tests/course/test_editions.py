@@ -155,3 +155,27 @@ def test_the_notebook_has_the_english_code_and_no_outputs(text):
     assert (made.cells[1].outputs, made.cells[1].execution_count) == ([], None)
     assert made.cells[1].metadata["tags"] == ["colab"]
     assert english.cells[2].outputs, "the English one is not touched"
+
+
+@pytest.mark.parametrize(
+    ("source", "under"),
+    [
+        ("", ""),
+        ("## 小结\n\n一句话。", '## 小结\n<a id="%E5%B0%8F%E7%BB%93"></a>\n\n一句话。'),
+        ("## 没有 链接", "## 没有 链接"),
+        ("## 1 + 1：二", '## 1 + 1：二\n<a id="1-+-1%EF%BC%9A%E4%BA%8C"></a>'),
+        ("## Summary", "## Summary"),
+    ],
+)
+def test_a_heading_that_is_linked_gets_an_anchor_that_jupyterlab_finds(source, under):
+    english = notebook(("t", "# Title"), ("i", "Prose."))
+    contents = "[一](#小结) [二](#1-+-1：二) [三](#Summary) [四](https://example.org/#没有-链接)"
+    made = editions.build(english, [Passage("t", "", contents), Passage("i", "", source)])
+    assert made.cells[0].source == contents
+    assert made.cells[1].source == under
+    assert editions.without_anchors(under) == source
+
+
+def test_an_anchor_of_the_authors_own_stays():
+    own = 'text\n<a id="here"></a>'
+    assert editions.without_anchors(own) == own
