@@ -10,6 +10,7 @@ from typing import Any
 import nbformat
 from browser_support import EDITIONS, REPOSITORY, SCRIPT, Lab
 from playwright.sync_api import Browser, Locator, Page, Request, Route
+from playwright.sync_api import TimeoutError as TooLateError
 
 from helpers.course.language import catalog
 
@@ -127,6 +128,16 @@ class Reader:
     def word(self, english: str) -> str:
         """A template in this edition's words."""
         return english if self.edition == "en" else catalog(self.edition).texts[english]
+
+    def follows(self, name: str, text: str) -> bool:
+        """Whether a click on a cell's link brings the heading of that name into view."""
+        self.show(name).locator("li a").filter(has_text=text).first.click()
+        heading = self.page.locator(".jp-MarkdownCell h2").filter(has_text=text).first.element_handle()
+        try:
+            self.wait("course.inView", 10_000, heading)
+        except TooLateError:
+            return False
+        return True
 
     def slide(self, name: str, share: float) -> None:
         """Drag a cell's slider to a share of its length."""

@@ -20,6 +20,8 @@ window.course = {
 
   changed: ([place, before]) => ![before, ''].includes(course.output(place)),
 
+  inView: e => 0 < e.getBoundingClientRect().top && e.getBoundingClientRect().bottom < innerHeight - 50,
+
   // Outputs that are errors, or were written to stderr.
   failures: cell => [...cell.querySelectorAll('[data-mime-type$="jupyter.error"], [data-mime-type$="jupyter.stderr"]')]
     .map(e => e.textContent.trim()),
