@@ -83,15 +83,8 @@ def test_commands() -> list[list[str]]:
 
     pytest = [sys.executable, "-m", "pytest", "-q"]
     notebooks = ["--nbval", "--nbval-current-env", "--nbval-sanitize-with", "notebooks/nbval.cfg"]
-    where = [
-        "--override-ini",
-        "addopts=",
-        "--nbval-cell-timeout",
-        "600",
-        "notebooks",
-        "--ignore",
-        "notebooks/text",
-    ]
+    where = ["--override-ini", "addopts=", "--nbval-cell-timeout", "600"]
+    where += ["notebooks", "--ignore", "notebooks/text"]
     units = ["-n", "2", "--dist", "loadfile", "tests", "helpers"]
     commands = [[*pytest, *report.options("units"), *units]]
     if any((repository() / "notebooks").glob("*.ipynb")):
@@ -108,6 +101,7 @@ def _test(_options: argparse.Namespace) -> int:
         "PYTHONUTF8": "1",
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
     }
+    environment.pop("YOLOV7_LANGUAGE", None)  # each edition speaks its own
     report.forget()
     commands = test_commands()
     codes = [
@@ -165,18 +159,19 @@ def _lab(options: argparse.Namespace) -> int:
 def _execute(options: argparse.Namespace) -> int:
     from helpers.course import gallery, runner, twins
 
-    results = runner.execute(twins.lessons(options.lessons, language=options.language))
-    say(f"\n{runner.summary(results)}")
-    gallery.update((options.language,))
-    return _check(options)
+    wanted = twins.lessons(options.lessons, language=options.language)
+    try:
+        say(f"\n{runner.summary(runner.execute(wanted))}")
+    finally:  # lessons before one that failed were written
+        shown = gallery.renew((options.language,))
+    return max(shown, _check(options))
 
 
 def _refresh(options: argparse.Namespace) -> int:
     from helpers.course import gallery, refresh
 
     code = refresh.refresh(refresh.every_edition(options.lessons), run=not options.no_run)
-    gallery.update()
-    return code
+    return max(code, gallery.renew())
 
 
 def _versions(_options: argparse.Namespace) -> int:

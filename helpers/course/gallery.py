@@ -16,10 +16,10 @@ from typing import Any
 from helpers.artifacts import atomic_path
 from helpers.course.atlas import CARDS
 from helpers.course.language import LANGUAGES, catalog
-from helpers.course.place import repository
+from helpers.course.place import repository, say
 from helpers.course.twins import read_notebook
 
-__all__ = ["SHOWN", "Picture", "pages", "pictures_of", "update"]
+__all__ = ["SHOWN", "Picture", "pages", "pictures_of", "renew", "update"]
 
 SHOWN = {
     "00": ("00-draw", "00-truth"),
@@ -66,7 +66,8 @@ def pictures_of(notebook: Any, cells: tuple[str, ...]) -> list[Picture]:
         shown = (output for output in outputs.get(cell_id, []) if "image/jpeg" in output.get("data", {}))
         output = next(shown, None)
         if output is None:
-            raise ValueError(f"cell: expected one with a picture, got {cell_id}. Fix: name another in SHOWN")
+            again = f"course execute {cell_id[:2]}, or name another in gallery.SHOWN"
+            raise ValueError(f"cell: expected one with a picture, got {cell_id}. Fix: {again}")
         jpeg = base64.b64decode(output.data["image/jpeg"])
         alt = output.metadata.get("image/jpeg", {}).get("alt", "") or output.data.get("text/plain", "").strip(
             "<>"
@@ -84,10 +85,15 @@ def _width(jpeg: bytes) -> int:
         return image.width
 
 
+def _folder(language: str) -> Path:
+    """Where the pictures of an edition lie, from `docs`."""
+    return Path("gallery") if language == "en" else Path("gallery") / language
+
+
 def pages(language: str = "en") -> Iterator[tuple[Path, bytes]]:
     """Every file of the gallery in one language: path from the repository, and content."""
     words, ending = catalog(language), "" if language == "en" else f".{language}"
-    folder = Path("gallery") if language == "en" else Path("gallery") / language
+    folder = _folder(language)
     notebooks = Path("notebooks") if language == "en" else Path("notebooks") / language
     parts = [f"# {words.say('Gallery')}", words.say("What each lesson shows, as its last run drew it.")]
     for card in CARDS:
@@ -97,7 +103,7 @@ def pages(language: str = "en") -> Iterator[tuple[Path, bytes]]:
         notebook = read_notebook(repository() / path)
         title = re.search(r"(?m)^# (.+)$", notebook.cells[0].source)
         parts.append(f"## [{title[1] if title else card.title}](../{path.as_posix()})")
-        for picture in pictures_of(notebook, SHOWN[card.number]):
+        for picture in pictures_of(notebook, SHOWN.get(card.number, ())):
             yield Path("docs") / folder / picture.name, picture.jpeg
             source = (folder / picture.name).as_posix()
             parts.append(
@@ -123,9 +129,21 @@ def update(languages: tuple[str, ...] = tuple(LANGUAGES)) -> list[Path]:
                 with atomic_path(there) as temporary:
                     temporary.write_bytes(content)
                 changed.append(path)
-        folder = next(iter(wanted)).parent
+        folder = Path("docs") / _folder(language)
         for there in (repository() / folder).glob("*.jpg"):
             if folder / there.name not in wanted:
                 there.unlink()
                 changed.append(folder / there.name)
     return changed
+
+
+def renew(languages: tuple[str, ...] = tuple(LANGUAGES)) -> int:
+    """Like `update`, after a run; 1 if a page stays as it was, because a picture for it is missing."""
+    code = 0
+    for language in languages:
+        try:
+            update((language,))
+        except ValueError as error:
+            say(f"gallery ({language}): not brought up to date: {error}")
+            code = 1
+    return code

@@ -57,11 +57,11 @@ def _name(path: Path) -> str:
     return "/".join([*filter(None, parts), path.stem])
 
 
-def _environment(*, checked: bool, model: str | None) -> dict[str, str]:
+def _environment(language: str, *, checked: bool, model: str | None) -> dict[str, str]:
     added = {"YOLOV7_HEADLESS": "1", "YOLO_AUTOINSTALL": "False", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
     added["PYTHONUTF8"] = "1"  # Windows would print to a pipe in its own code page
     if checked:
-        added |= {"YOLOV7_CHECKED": "1", "CUDA_VISIBLE_DEVICES": "-1"}
+        added |= {"YOLOV7_CHECKED": "1", "CUDA_VISIBLE_DEVICES": "-1", "YOLOV7_LANGUAGE": language}
     if model:
         added["YOLOV7_MODEL"] = model
     return {**os.environ, **added}
@@ -152,7 +152,8 @@ def _one(twin: Path, *, checked: bool, model: str | None, pictures: Path | None)
     path = notebook_of(twin)
     notebook = push(twin) if checked else read_notebook(path)
     start = time.perf_counter()
-    _run_cells(notebook, path, _environment(checked=checked, model=model))
+    environment = _environment(editions.language_of(path), checked=checked, model=model)
+    _run_cells(notebook, path, environment)
     clean(notebook)
     written = _save_pictures(notebook, pictures, path.stem) if pictures else 0
     cells = sum(cell.cell_type == "code" for cell in notebook.cells)
@@ -203,10 +204,12 @@ def run(twins: Sequence[Path], model: str | None = None) -> tuple[list[LessonRes
     Returns:
         What each lesson did, and the folder of pictures.
     """
-    from helpers.course.picker import CourseModel
-    from helpers.download import BUNDLED
+    from helpers.course.picker import CourseModel, current_model
 
-    folder = CourseModel(model or os.environ.get("YOLOV7_MODEL") or BUNDLED).pictures_folder
+    model = model or current_model().source
+    if Path(model).is_file():
+        model = str(Path(model).resolve())  # kernels work in the notebooks' folders
+    folder = CourseModel(model).pictures_folder
     executed = repository() / "build" / "executed"
     results = []
     for twin in twins:

@@ -45,7 +45,7 @@ def test_the_first_picture_of_a_cell_with_what_it_says():
 
 @pytest.mark.parametrize("cells", [("00-gone",), ("00-draw",), ("t",)])
 def test_a_cell_without_a_picture_is_named(cells):
-    with pytest.raises(ValueError, match=f"got {cells[0]}. Fix: name another"):
+    with pytest.raises(ValueError, match=f"got {cells[0]}. Fix: course execute {cells[0][:2]}, or"):
         gallery.pictures_of(notebook(), cells)
 
 
@@ -73,6 +73,36 @@ def test_update_writes_what_changed_and_removes_what_is_no_longer_shown(copy):
     text = (copy / "docs" / "gallery.md").read_text("utf-8")
     assert "## [00 · Title](../notebooks/00_start_here.ipynb)" in text
     assert '<img src="gallery/00-draw.jpg" alt="&lt;a cell&gt;" width="30">' in text
+
+
+def test_an_edition_without_notebooks_removes_only_its_own_pictures(copy):
+    for path in ("docs/result.jpg", "docs/gallery/zh-CN/old.jpg", "docs/gallery/00-draw.jpg"):
+        (copy / path).parent.mkdir(parents=True, exist_ok=True)
+        (copy / path).write_bytes(b"x")
+    assert {path.as_posix() for path in gallery.update(("zh-CN",))} == {
+        "docs/gallery.zh-CN.md",
+        "docs/gallery/zh-CN/old.jpg",
+    }
+    assert (copy / "docs" / "result.jpg").is_file()
+    assert (copy / "docs" / "gallery" / "00-draw.jpg").is_file()
+
+
+def test_after_a_run_a_missing_picture_is_said_and_the_other_edition_renewed(copy, capsys, monkeypatch):
+    assert gallery.renew(()) == 0
+    assert gallery.renew() == 0
+    before = (copy / "docs" / "gallery.md").read_bytes()
+    (copy / "docs" / "gallery.zh-CN.md").unlink()
+    monkeypatch.setattr(gallery, "SHOWN", {"00": ("00-gone",)})
+    assert gallery.renew() == 1
+    assert "gallery (en): not brought up to date: cell: expected one with" in capsys.readouterr().out
+    assert (copy / "docs" / "gallery.md").read_bytes() == before
+    assert (copy / "docs" / "gallery.zh-CN.md").is_file()
+
+
+def test_a_lesson_that_shows_nothing_has_its_line(copy, monkeypatch):
+    monkeypatch.setattr(gallery, "SHOWN", {})
+    ((_, text),) = gallery.pages()
+    assert "## [00 · Title](../notebooks/00_start_here.ipynb)\n\n## The pipeline" in text.decode()
 
 
 # --- the committed pages -----------------------------------------------------------------------------------

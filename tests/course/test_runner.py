@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import base64
 import json
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -75,6 +76,42 @@ def test_run_leaves_the_notebook_alone_and_saves_the_pictures(twin, tmp_path):
     record = json.loads((tmp_path / "build" / "executed" / "record.json").read_text())
     assert record["lessons"] == [{"name": "00_start", "seconds": round(result.seconds, 1), "cells": 2}]
     assert record["when"].endswith(" UTC")
+
+
+def printed(book):
+    return [output.text.strip() for cell in book.cells for output in cell.get("outputs", [])]
+
+
+def test_a_model_is_found_from_the_folder_in_which_the_command_was_given(twin, tmp_path, monkeypatch):
+    twin.write_text('# %% id="a"\nimport os\nprint(os.environ["YOLOV7_MODEL"])\n', "utf-8")
+    twins.push(twin)
+    (tmp_path / "mine.pt").write_bytes(b"x")
+    monkeypatch.chdir(tmp_path)
+    for setting, argument, expected in (
+        ("", "mine.pt", tmp_path / "mine.pt"), ("mine.pt", None, tmp_path / "mine.pt"),
+        ("yolov7", None, "yolov7"), ("yolov7", "yolov7-tiny", "yolov7-tiny"), ("", None, "blood-cells"),
+    ):  # fmt: skip
+        monkeypatch.setenv("YOLOV7_MODEL", setting)
+        with monkeypatch.context() as reader:
+            reader.delenv("PYTEST_VERSION", raising=False)
+            reader.setattr("helpers.course.picker.repository", lambda: tmp_path)
+            _, folder = runner.run([twin], argument)
+        assert printed(twins.read_notebook(tmp_path / "build" / "executed" / "00_start.ipynb")) == [
+            str(expected)
+        ]
+        assert folder.parent.name == Path(expected).stem
+
+
+def test_an_edition_is_executed_in_its_language_whatever_is_set(twin, monkeypatch):
+    twin.write_text('# %% id="a"\nfrom helpers.course.language import current\nprint(current())\n', "utf-8")
+    text = twin.parent / "zh-CN" / "00_start.md"
+    text.parent.mkdir()
+    text.write_text("", "utf-8")
+    for named in ("zh-CN", "en"):
+        monkeypatch.setenv("YOLOV7_LANGUAGE", named)
+        runner.execute([twin, text])
+        books = [twins.read_notebook(twins.notebook_of(path)) for path in (twin, text)]
+        assert [printed(book) for book in books] == [["en"], ["zh-CN"]]
 
 
 def test_a_failing_cell_stops_the_run_by_name_and_keeps_the_notebook(twin, capsys):
@@ -162,6 +199,45 @@ def test_every_command_is_carried_out_by_main():
 def test_errors_are_one_line_and_exit_code_1(capsys):
     assert cli.main(options("execute", "77")) == 1
     assert capsys.readouterr().err.startswith("course: lesson: expected one of")
+
+
+def test_execute_renews_the_gallery_also_after_a_lesson_that_failed(monkeypatch, capsys):
+    renewed = []
+    monkeypatch.setattr("helpers.course.gallery.renew", lambda languages: renewed.append(languages) or 1)
+    monkeypatch.setattr(cli, "_check", lambda options: 0)
+    monkeypatch.setattr(runner, "execute", lambda twins: [])
+    assert cli.main(options("execute", "00")) == 1, "a page that stays as it was is not passed over"
+
+    def fail(_twins):
+        raise runner.LessonFailedError("00, cell a: no")
+
+    monkeypatch.setattr(runner, "execute", fail)
+    assert cli.main(options("execute", "--language", "zh-CN", "00")) == 1
+    assert renewed == [("en",), ("zh-CN",)]
+    assert "course: 00, cell a: no" in capsys.readouterr().err
+
+
+def test_refresh_renews_every_edition(monkeypatch):
+    codes = iter([1, 0])
+    monkeypatch.setattr("helpers.course.refresh.refresh", lambda twins, run: 0)
+    monkeypatch.setattr("helpers.course.gallery.renew", lambda: next(codes))
+    assert [cli.main(options("refresh", "--no-run", "00")) for _ in range(2)] == [1, 0]
+
+
+def test_a_language_that_is_set_does_not_reach_the_tests(monkeypatch):
+    seen = []
+
+    def run(command, env, **_):
+        seen.append(env)
+        return argparse.Namespace(returncode=0)
+
+    monkeypatch.setenv("YOLOV7_LANGUAGE", "zh-CN")
+    monkeypatch.setattr(cli.subprocess, "run", run)
+    monkeypatch.setattr("helpers.course.report.forget", lambda: None)
+    monkeypatch.setattr("helpers.course.report.publish", lambda text: False)
+    cli.main(options("test"))
+    assert seen
+    assert not any("YOLOV7_LANGUAGE" in env for env in seen)
 
 
 def test_the_test_command_is_strict_nbval():
