@@ -12,6 +12,7 @@ stamp no longer fits, and the check fails until the text has changed, too (`cour
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import re
 from collections import Counter
@@ -22,7 +23,7 @@ from typing import Any
 from urllib.parse import quote
 
 from helpers.artifacts import atomic_path
-from helpers.course.language import LANGUAGES
+from helpers.course.language import LANGUAGES, catalog
 from helpers.course.verified import TAG
 
 __all__ = ["Passage", "anchored", "build", "compare", "english_of", "language_of", "read_text", "stale"]
@@ -62,7 +63,8 @@ def language_of(path: Path) -> str:
     >>> language_of(Path("notebooks/zh-CN/solutions/02_export.ipynb"))
     'zh-CN'
     """
-    return next((language for language in LANGUAGES if language in path.parts[-3:]), "en")
+    folder = path.parent.parent if path.parent.name == "solutions" else path.parent
+    return folder.name if folder.name in LANGUAGES else "en"
 
 
 def english_of(path: Path) -> Path:
@@ -71,8 +73,10 @@ def english_of(path: Path) -> Path:
     >>> english_of(Path("notebooks/zh-CN/solutions/02_export.ipynb")).as_posix()
     'notebooks/solutions/02_export.ipynb'
     """
-    language = language_of(path)
-    return Path(*(part for part in path.parts if part != language))
+    if language_of(path) == "en":
+        return path
+    parts, below = path.parts, 3 if path.parent.name == "solutions" else 2
+    return Path(*parts[:-below], *parts[1 - below :])
 
 
 def digest(text: str) -> str:
@@ -107,7 +111,16 @@ def read_text(path: Path) -> list[Passage]:
 
 
 def write_text(path: Path, passages: Sequence[Passage]) -> None:
-    """Write a text file whole or not at all."""
+    """Write a text file whole or not at all.
+
+    Raises:
+        ValueError: A passage with a line that reading would take for the next cell's marker.
+    """
+    for passage in passages:
+        if found := _MARKER.search(passage.text):
+            raise ValueError(
+                f"cell {passage.cell_id}: expected no line like a marker, got {found[0]!r}. Fix: reword it"
+            )
     blocks = (f"<!-- {p.cell_id}{' ' if p.stamp else ''}{p.stamp} -->\n{p.text}\n" for p in passages)
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary:
@@ -117,14 +130,13 @@ def write_text(path: Path, passages: Sequence[Passage]) -> None:
 def stale(passages: Sequence[Passage], english: Any) -> Iterator[str]:
     """What is not as the English notebook wants it, one line each: missing, unknown, changed since."""
     wanted = {cell.id: cell.source for cell in _prose(english)}
-    have = {passage.cell_id: passage for passage in passages}
+    have = {p.cell_id: p for p in passages}
     yield from (f"cell {cell_id}: not translated" for cell_id in wanted if cell_id not in have)
     yield from (f"cell {cell_id}: no such cell in English" for cell_id in have if cell_id not in wanted)
     for cell_id in sorted(wanted.keys() & have.keys()):
         if not have[cell_id].is_of(wanted[cell_id]):
             yield f"cell {cell_id}: the English has changed and this has not; edit it, run course translate"
-    both = [cell_id for cell_id in wanted if cell_id in have]
-    if both != [cell_id for cell_id in have if cell_id in wanted]:
+    if [cell_id for cell_id in wanted if cell_id in have] != [cell_id for cell_id in have if cell_id in wanted]:
         yield "cells: in another order than in English"
 
 
@@ -163,16 +175,17 @@ def text_of(twin: Path, language: str) -> Path:
 def compare(path: Path, english: Any, *, accept: bool = False) -> list[str]:
     """What a text lacks, one line each; passages that were edited since the English changed are stamped.
 
-    Cells that are new come in as English. A passage whose English changed and that nobody edited keeps its
-    old stamp, so that the check goes on failing; `accept` stamps it as it is.
+    New cells come in as English. A passage whose English changed and that nobody edited keeps its old stamp,
+    so that the check goes on failing; `accept` stamps it as it is. One whose cell is gone is taken out, unless
+    it never had a stamp: then its marker is mistyped.
     """
     sources = {cell.id: cell.source for cell in _prose(english)}
     before = {passage.cell_id: passage for passage in read_text(path)}
-    after, lines = [], []
+    after, lines, words = [], [], catalog(language_of(path))
     for cell_id, source in sources.items():
         passage = before.get(cell_id, Passage(cell_id, "", source))
         own, edited = f"{digest(source)}.{digest(passage.text)}", passage.stamp.partition(".")[2]
-        if passage.text == source and re.search(r"[a-z]{3,} [a-z]{2,}", source):
+        if passage.text == source and words.lacks(_CODE.sub(" ", _LINK.sub("]", source))):
             lines.append(f"  {cell_id}: still in English")
         elif accept or edited != digest(passage.text):
             passage = Passage(cell_id, own, passage.text)
@@ -180,9 +193,10 @@ def compare(path: Path, english: Any, *, accept: bool = False) -> list[str]:
             lines.append(f"  {cell_id}: the English has changed and this has not")
         lines += [f"  {cell_id}: {line}" for line in unlike(passage, source)]
         after.append(passage)
-    lines += [
-        f"  {cell_id}: no such cell in English; taken out" for cell_id in before if cell_id not in sources
-    ]
+    for passage in (before[cell_id] for cell_id in before if cell_id not in sources):
+        what = "taken out" if passage.stamp else "mend its marker"
+        lines.append(f"  {passage.cell_id}: no such cell in English; {what}")
+        after += [] if passage.stamp else [passage]
     write_text(path, after)
     return lines
 
@@ -217,8 +231,6 @@ def without_anchors(text: str) -> str:
 
 def build(english: Any, passages: Sequence[Passage]) -> Any:
     """A notebook of the English code cells without outputs, and the passages; the rest stays English."""
-    import copy
-
     texts = {passage.cell_id: passage.text for passage in passages}
     targets = {link[1:] for text in texts.values() for link in _LINK.findall(text) if link[0] == "#"}
     notebook = copy.deepcopy(english)
@@ -234,8 +246,5 @@ def build(english: Any, passages: Sequence[Passage]) -> Any:
 
 def _prose(notebook: Any) -> list[Any]:
     """The markdown cells that somebody wrote; not the one that the run writes."""
-    return [
-        c
-        for c in notebook.cells
-        if c.cell_type == "markdown" and TAG not in c.metadata.get("tags", [])
-    ]
+    prose = (cell for cell in notebook.cells if cell.cell_type == "markdown")
+    return [cell for cell in prose if TAG not in cell.metadata.get("tags", [])]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from helpers.artifacts import atomic_path
 from helpers.course.place import repository
 from helpers.images import letterbox, to_tensor
 
@@ -74,12 +75,15 @@ def save_official(checkpoint: Checkpoint, path: Path) -> None:
         "width_multiple": plan.width_multiple, "ch": plan.input_channels,
     }  # fmt: skip
     root.__dict__ |= {"names": list(plan.names), "stride": torch.tensor([float(s) for s in plan.strides])}
+    before = {name: sys.modules[name] for name in homes if name in sys.modules}
     sys.modules.update(homes)
     try:
-        torch.save({"epoch": -1, "model": root, "ema": None, "optimizer": None}, path)
+        with atomic_path(path) as temporary:
+            torch.save({"epoch": -1, "model": root, "ema": None, "optimizer": None}, temporary)
     finally:
         for name in homes:
             del sys.modules[name]
+        sys.modules.update(before)
 
 
 def _stand_in(homes: Mapping[str, types.ModuleType], home: str, kind: str) -> Any:

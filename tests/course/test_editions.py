@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import nbformat
 import pytest
 
@@ -109,6 +111,52 @@ def test_cells_that_come_and_go(text):
     ]
     assert [p.cell_id for p in editions.read_text(text)] == ["t", "n"]
     assert [line[:7] for line in editions.stale(editions.read_text(text), other)] == ["cell n:"]
+
+
+def test_a_passage_under_a_mistyped_marker_is_not_lost(text):
+    text.write_text("<!-- t -->\n# 标题\n\n<!-- j -->\n一小时的工作。\n", "utf-8")
+    for _ in range(2):
+        assert editions.compare(text, ENGLISH) == [
+            "  i: still in English",
+            "  j: no such cell in English; mend its marker",
+        ]
+        assert [(p.cell_id, p.text[:2]) for p in editions.read_text(text)][2] == ("j", "一小")
+    assert "cell j: no such cell in English" in list(editions.stale(editions.read_text(text), ENGLISH))
+
+
+def test_a_passage_that_would_be_read_as_two_is_not_written(text):
+    before = text.read_bytes()
+    with pytest.raises(ValueError, match="cell t: expected no line like a marker, got '<!-- note -->'"):
+        editions.write_text(text, [Passage("t", "", "a\n<!-- note -->\nb")])
+    assert text.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("path", "language", "english"),
+    [
+        ("02.ipynb", "en", "02.ipynb"),
+        ("/zh-CN/notebooks/02.ipynb", "en", "/zh-CN/notebooks/02.ipynb"),
+        ("/zh-CN/notebooks/solutions/02.ipynb", "en", "/zh-CN/notebooks/solutions/02.ipynb"),
+        ("/zh-CN/c/notebooks/zh-CN/02.ipynb", "zh-CN", "/zh-CN/c/notebooks/02.ipynb"),
+        ("/en/notebooks/text/zh-CN/02.md", "zh-CN", "/en/notebooks/text/02.md"),
+        ("zh-CN/solutions/02.ipynb", "zh-CN", "solutions/02.ipynb"),
+    ],
+)
+def test_a_clone_may_lie_in_a_folder_of_any_name(path, language, english):
+    assert editions.language_of(Path(path)) == language
+    assert editions.english_of(Path(path)).as_posix() == english
+
+
+@pytest.mark.parametrize(
+    ("source", "english"),
+    [("# ONNX", False), ("$x^2$", False), ("[`x`](https://a.org/some/page)", False), ("`some code`", False),
+     ("# Idea", True), ("It has `x`.", True)],
+)  # fmt: skip
+def test_what_may_stay_as_it_is(tmp_path, source, english):
+    path = tmp_path / "zh-CN" / "02.md"
+    lines = editions.compare(path, notebook(("t", source)))
+    assert lines == (["  t: still in English"] if english else [])
+    assert editions.read_text(path)[0].is_of(source) != english
 
 
 def test_order_matters(text):

@@ -63,6 +63,22 @@ def test_pytorch_refuses_it_by_name_and_no_module_is_left_behind(tmp_path):
         torch.load(tmp_path / "b.pt", weights_only=False)
 
 
+def test_the_readers_own_modules_and_file_stay(tmp_path, monkeypatch):
+    """Who has the official repository on the path has imported its `models`."""
+    checkpoint = load_checkpoint(save(tmp_path / "a.pt", make_model()))
+    mine = types.ModuleType("models")
+    monkeypatch.setitem(sys.modules, "models", mine)
+    save_official(checkpoint, tmp_path / "b.pt")
+    assert sys.modules["models"] is mine
+    before = (tmp_path / "b.pt").read_bytes()
+    monkeypatch.setattr(torch, "save", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        save_official(checkpoint, tmp_path / "b.pt")
+    assert sys.modules["models"] is mine
+    assert (tmp_path / "b.pt").read_bytes() == before
+    assert len(list(tmp_path.iterdir())) == 2
+
+
 FLAGS, NETWORK = "trt.BuilderFlag.", "trt.NetworkDefinitionCreationFlag."
 
 
