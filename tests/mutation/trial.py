@@ -42,6 +42,7 @@ WARM = (
 )  # fmt: skip
 CPU_FACTOR, CPU_SPARE_S, WALL_FACTOR = 4, 10, 8
 ALSO = {  # what others use is tested by some of them, too
+    "helpers/patches/quantize_nodes.py": ["tests/patches/test_quantize.py"],
     "helpers/patches/quantize_ranges.py": ["tests/patches/test_quantize.py"],
     "helpers/patches/__init__.py": ["tests/patches/test_nms.py", "tests/patches/test_ultralytics.py"],
 }

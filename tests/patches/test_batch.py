@@ -196,6 +196,16 @@ def test_a_graph_that_reads_the_size_of_its_batch_is_set_free():
     assert shape_of(to_batched(onnx.parser.parse_model(text)).model.graph.output[0]) == ("batch", 100, 6)
 
 
+def test_scores_that_are_the_same_for_any_batch_are_refused():
+    text = OWN_SHAPE.format(
+        batch=1,
+        weight=f", float[1, 1, 48] fixed = {{{', '.join(['0.5'] * 48)}}}",
+        first="read = Identity (images)",
+    ).replace("(boxes, scores)", "(boxes, fixed)")
+    with pytest.raises(PatchError, match=r"got boxes \[2, 48, 4\] for 2 pictures, fixed \[\] for 2 pictures"):
+        to_batched(onnx.parser.parse_model(text))
+
+
 def test_what_cannot_be_joined_for_another_batch_is_refused_with_the_reason():
     text = OWN_SHAPE.format(
         batch=1,

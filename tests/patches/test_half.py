@@ -21,7 +21,7 @@ from helpers.network import build_network, fuse
 from helpers.parity import reference_nms
 from helpers.patches import PatchError, constant_value
 from helpers.patches.half import to_half
-from helpers.patches.half_plan import types_of
+from helpers.patches.half_plan import all_able, some, types_of
 from helpers.patches.metadata import write_metadata
 from helpers.patches.nms import add_nms
 from helpers.patches.ultralytics import to_ultralytics
@@ -218,6 +218,36 @@ def test_the_standard_domain_has_two_spellings():
     model = net()
     model.opset_import[0].domain = "ai.onnx"
     assert operators(to_half(model).model) == operators(check(net()))
+
+
+def test_other_domains_have_versions_of_their_own():
+    model = net()
+    model.opset_import.insert(0, onnx.helper.make_opsetid("far", 1))
+    assert operators(to_half(model).model) == operators(check(net()))
+
+
+def test_all_that_can_be_fp16():
+    model = onnx.parser.parse_model(
+        HEADER.format(
+            body="""[constant] z = Constant<value = float {2}>()
+            [conv] a = Conv(images, w) [shape] n = Shape(a)
+            [cast] m = Cast<to = 6>(n) [top] v, i = TopK(a, one)
+            [bytes] q = QuantizeLinear(k, k) [numbers] d = DequantizeLinear(q, k)
+            [mul] output = Mul(a, z)""",
+            weights=", int64[1] one = {1}",
+            height=4,
+        )
+    )
+    able = [node.name for node in all_able(model, types_of(model))]
+    assert able == ["conv", "shape", "top", "mul"]
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(0, ""), (5, "a, b, c, d, e"), (6, "a, b, c, d, e and 1 more"), (9, "a, b, c, d, e and 4 more")],
+)
+def test_some_of_many(count, text):
+    assert some(list("abcdefghi")[:count]) == text
 
 
 def test_stated_types_follow():

@@ -58,7 +58,7 @@ def test_padding_changes_no_number_and_feeds_the_convolution_four_channels(range
     assert pad_channels(cut_network(net())) == 0  # nothing is quantised
 
 
-def packed(channels=3, *, group=1, kind="int8", weight="small", more=""):
+def packed(channels=3, *, group=1, kind="int8", weight="small", first="", more=""):
     """A convolution in bytes."""
     shape = (4 * group, channels // group, 1, 1)
     numbers = ", ".join(str(index % 5) for index in range(np.prod(shape)))
@@ -67,6 +67,7 @@ def packed(channels=3, *, group=1, kind="int8", weight="small", more=""):
         <float s = {{0.1}}, uint8 z = {{0}}, {kind} y = {{0}},
          {kind}[{", ".join(map(str, shape))}] small = {{{numbers}}}>
         {{
+            {first}
             [q] q = QuantizeLinear (images, s, z)
             [d] d = DequantizeLinear (q, s, z)
             {more}
@@ -82,6 +83,8 @@ def packed(channels=3, *, group=1, kind="int8", weight="small", more=""):
         ({}, 1),
         ({"channels": 6}, 1),
         ({"more": "w1 = DequantizeLinear(small, s, y) [b] other = Conv(d, w1) "}, 2),
+        ({"first": "[r] other = Relu (images)"}, 1),
+        ({"first": "[r] other = QuantizeLinear (s, s, z)"}, 1),
         ({"channels": 4}, 0),
         ({"group": 3}, 0),
         ({"kind": "uint8"}, 0),
@@ -103,16 +106,31 @@ def test_what_can_be_padded(options, padded):
         np.testing.assert_array_equal(run(model, images)[0], run(before, images)[0])
 
 
-def test_every_operator_of_the_list_works_on_bytes():
-    text = "(float[1, 2, 4, 4] images) => (float[1, 4, 4, 4] output) <float[1] one = {0.5}> { [a] a = "
-    text += "Sigmoid(images) [b] b = Mul(images, a) [c] c = Add(b, one) [d] output = Concat<axis = 1>(b, c) }"
-    network = onnx.parser.parse_model(HEADER + text)
-    limits = dict.fromkeys(("images", "a", "b", "c", "output", "one"), (0.0, 2.0))
+@pytest.mark.parametrize(
+    "body",
+    [
+        "y = Add(images, one)",
+        "y = Mul(images, one)",
+        "y = Sigmoid(images)",
+        "y = LeakyRelu(images)",
+        "y = Concat<axis = 1>(images, images)",
+        "y = Conv(images, w)",
+        "x = Conv(images, w) [op] y = MaxPool<kernel_shape = [1, 1]>(x)",
+        'x = Conv(images, w) [op] y = Resize<mode = "nearest">(x, , up)',
+    ],
+)
+def test_every_operator_of_the_list_works_on_bytes(body):
+    weights = "<float[1] one = {0.5}, float[2, 2, 1, 1] w = {1, 2, 3, 4}, float[4] up = {1, 1, 1, 1}>"
+    channels = 4 if "Concat" in body else 2
+    network = onnx.parser.parse_model(
+        f"{HEADER} (float[1, 2, 4, 4] images) => (float[1, {channels}, 4, 4] y) {weights} {{ [op] {body} }}"
+    )
+    limits = dict.fromkeys(("images", "x", "y", "one"), (0.0, 2.0))
     after = insert_qdq(network, Ranges(limits, {}, []), runtime="onnxruntime")
     makers = {name: node for node in after.graph.node for name in node.output}
-    for name in "abcd":
-        node = next(node for node in after.graph.node if node.name == name)
-        assert {makers[source].op_type for source in node.input} == {"DequantizeLinear"}, name
+    assert makers["y"].op_type == "DequantizeLinear"
+    node = next(node for node in reversed(after.graph.node) if node.name == "op")
+    assert makers[node.input[0]].op_type == "DequantizeLinear"
 
 
 HEADER = '<ir_version: 8, opset_import: ["": 17]> net '
@@ -126,8 +144,39 @@ POOLS = {
     ),
     "a falling slope": (f"{LEAKY.replace('0.1', '-0.1')} output = POOL (b)", 0, ["LeakyRelu", "MaxPool"]),
     "another operator behind": (f"{LEAKY} c = Neg(b) output = POOL (c)", 0, ["LeakyRelu", "Neg", "MaxPool"]),
+    "no slope at all": (f"{LEAKY.replace('0.1', '0.0')} output = POOL (b)", 1, ["MaxPool", "LeakyRelu"]),
     "a slope that is not written": ("b = LeakyRelu(images) output = POOL (b)", 1, ["MaxPool", "LeakyRelu"]),
 }
+
+
+def test_a_picture_that_no_convolution_reads_is_not_padded():
+    model = onnx.parser.parse_model(
+        HEADER + "(float[1, 3, 4, 4] images) => (float[1, 3, 4, 4] d) <float s = {0.1}, uint8 z = {0}>"
+        "{ [q] q = QuantizeLinear(images, s, z) [d] d = DequantizeLinear(q, s, z) }"
+    )
+    assert pad_channels(model) == 0
+    assert operators(model) == ["QuantizeLinear", "DequantizeLinear"]
+
+
+def test_those_that_stay_do_not_keep_others_from_moving():
+    pool = "MaxPool <kernel_shape = [2, 2], strides = [2, 2]>"
+    model = onnx.parser.parse_model(
+        HEADER + "(float[1, 2, 8, 8] x) => (float[1, 2, 2, 2] y) { a = LeakyRelu(x) b = Neg(a) "
+        f"c = LeakyRelu(b) d = Neg(c) e, places = {pool}(d) f = LeakyRelu(e) g, i = {pool}(f) "
+        f"h = LeakyRelu(d) k = {pool}(h) m = {pool}(k) y = Add(g, m) }}"
+    )
+    assert pool_first(model) == 2
+    assert operators(model)[-4:-1] == ["MaxPool", "MaxPool", "LeakyRelu"]
+    assert operators(model)[5:7] == ["LeakyRelu", "MaxPool"]  # the pool that tells places stays
+
+
+def test_sizes_that_were_noted_are_forgotten_where_they_change():
+    text = "(float[1, 2, 4, 4] x) => (float[1, 2, 2, 2] y) { a = Abs(x) b = LeakyRelu(a) "
+    text += "y = MaxPool <kernel_shape = [2, 2], strides = [2, 2]>(b) }"
+    model = onnx.shape_inference.infer_shapes(onnx.parser.parse_model(HEADER + text))
+    assert pool_first(model) == 1
+    assert [info.name for info in model.graph.value_info] == ["a"]
+    onnx.checker.check_model(model, full_check=True)
 
 
 @pytest.mark.parametrize("case", POOLS)
