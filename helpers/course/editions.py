@@ -136,7 +136,7 @@ def stale(passages: Sequence[Passage], english: Any) -> Iterator[str]:
     for cell_id in sorted(wanted.keys() & have.keys()):
         if not have[cell_id].is_of(wanted[cell_id]):
             yield f"cell {cell_id}: the English has changed and this has not; edit it, run course translate"
-    if [cell_id for cell_id in wanted if cell_id in have] != [cell_id for cell_id in have if cell_id in wanted]:
+    if [name for name in wanted if name in have] != [name for name in have if name in wanted]:
         yield "cells: in another order than in English"
 
 
@@ -176,8 +176,8 @@ def compare(path: Path, english: Any, *, accept: bool = False) -> list[str]:
     """What a text lacks, one line each; passages that were edited since the English changed are stamped.
 
     New cells come in as English. A passage whose English changed and that nobody edited keeps its old stamp,
-    so that the check goes on failing; `accept` stamps it as it is. One whose cell is gone is taken out, unless
-    it never had a stamp: then its marker is mistyped.
+    so that the check goes on failing; `accept` stamps it. One whose cell is gone is taken out, unless it
+    never had a stamp: then its marker is mistyped.
     """
     sources = {cell.id: cell.source for cell in _prose(english)}
     before = {passage.cell_id: passage for passage in read_text(path)}
