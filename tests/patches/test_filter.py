@@ -263,6 +263,7 @@ def test_a_lower_threshold_may_be_asked_for_a_higher_may_not():
     ("options", "message"),
     [
         ({"form": "top"}, "form: expected 'mask' or 'topk'; got 'top'"),
+        ({"score_threshold": -0.5}, "score_threshold: expected 0 to the NMS's own 0.35; got -0.5"),
         ({"k": 0}, "k: expected 1 to 3839"),
         ({"k": 3840}, "where TensorRT's TopK ends; got 3840"),
         ({"k": True}, "k: expected 1 to 3839"),
@@ -271,6 +272,57 @@ def test_a_lower_threshold_may_be_asked_for_a_higher_may_not():
 def test_options_out_of_range(options, message):
     with pytest.raises(PatchError, match=message):
         filter_candidates(end2end(), **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "kept", "more"),
+    [
+        ({}, "all that can pass", []),
+        (
+            {"form": "topk", "k": 9},
+            "the 9 best of each level",
+            ["exact while in no picture more than 9 candidates of a level pass"],
+        ),
+    ],
+)
+def test_the_whole_report(options, kept, more):
+    before = add_nms(packed.raw()).model
+    result = filter_candidates(before, **options)
+    assert result.changed
+    added = sum(node.name.startswith("filter/") for node in result.model.graph.node)
+    removed = len(before.graph.node) + added - len(result.model.graph.node)
+    assert result.report[:-1] == (
+        f"decoded of 450 candidates: {kept}; {removed} nodes out, {added} in",
+        "objectness logit above -0.6192, because the NMS wants scores above 0.35",
+        *more,
+    )
+
+
+def test_what_the_new_nodes_are_called():
+    model = filter_candidates(add_nms(packed.raw()).model).model
+    heads = [f"level{level}/{name}" for level in (0, 1) for name in ("planes", "objectness")]
+    level = [
+        "highest", "above", "mask", "found", "index", "anchor", "before", "cell", "place", "scale", "ahead",
+        "first", "column", "wanted", "flat", "values", "picked", "logits",
+    ]  # fmt: skip
+    levels = [f"level{number}/{name}" for number in (0, 1) for name in level]
+    decode = ["logits", "place", "scale", "values", "xy", "span", "moved", "centre", "wh", "anchor", "square"]
+    decode += ["size", "scores", "decoded"]
+    nodes = [node for node in model.graph.node if node.name.startswith("filter/")]
+    names = [node.name.removeprefix("filter/") for node in nodes]
+    assert names == [*heads, "anything", "zeros", *levels, *decode]
+    assert all(node.name in node.output for node in nodes[:-1])
+    kinds = {value.name: value for value in onnx.shape_inference.infer_shapes(model).graph.value_info}
+    for number in (0, 1):  # TensorRT's NonZero wants numbers
+        kind = kinds[f"filter/level{number}/mask"].type.tensor_type.elem_type
+        assert kind == onnx.TensorProto.FLOAT
+
+
+def test_two_outputs_are_refused():
+    model = add_nms(packed.raw()).model
+    model.graph.output.append(onnx.helper.make_tensor_value_info("head0", 1, [1, 24, 10, 12]))
+    with pytest.raises(PatchError, match="one output; got 2: detections, head0"):
+        filter_candidates(model)
 
 
 def test_a_raw_graph_is_refused_with_the_way_out():
