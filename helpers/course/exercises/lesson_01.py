@@ -71,7 +71,7 @@ def exercise_2(answer: object) -> str | None:
 def _millions(variant: Variant) -> float:
     from helpers.counts import count
 
-    stride = max(variant.strides, default=0)  # parameters do not depend on the size
+    stride = max(variant.strides)  # parameters do not depend on the size
     architecture = variant.architecture(tuple(f"class{number}" for number in range(80)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's about layers without channels; the hint says it better

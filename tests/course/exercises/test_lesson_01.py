@@ -124,6 +124,7 @@ def test_parameters_are_those_of_eighty_classes():
         (replace(BASE, width=0.001), "cannot be built"),
         (replace(BASE, levels=((128, 128),)), "cannot be built"),
         (replace(BASE, anchors_px=()), "cannot be built"),
+        (replace(BASE, levels=()), "cannot be built"),
     ],
 )
 def test_wrong_variant(answer, word):

@@ -6,6 +6,7 @@ import pytest
 from helpers.course import exercises
 from helpers.course.exercises import lesson_06
 from helpers.detections import Detections
+from helpers.images import letterbox
 
 COUNTS = {"smear-9010": 7, "smear-9011": 12, "smear-9012": 12}
 
@@ -126,7 +127,9 @@ def test_wrong_name(answer, word):
         (right(np.zeros((0, 6)), (9, 9), (9, 9)), "a function"),
         (lambda *_: ..., "Waiting"),
         (padded, "score is 0"),
-        (lambda *_: None, "expected shape"),
+        (lambda *_: None, "expected shape [3, 4], got []."),
+        (lambda rows, *given: right(rows, *given) if rows[:, 4].any() else [7], "[0, 4], got [1]."),
+        (lambda *given: right(*given) + 2, "somewhere else"),
         (unclipped, "reaches beyond"),
         (grey_kept, "subtract the grey before"),
         (grey_unscaled, "somewhere else"),
@@ -135,6 +138,30 @@ def test_wrong_name(answer, word):
 )
 def test_wrong_way_back(answer, word):
     assert word in (lesson_06.exercise_3(answer) or "")
+
+
+@pytest.mark.parametrize("answer", [lambda *_: None, lambda *_: np.zeros((3, 5)), lambda *_: np.zeros(100)])
+def test_padding_is_named_only_where_it_is_there(answer):
+    assert "Drop the rows" not in lesson_06.exercise_3(answer)
+
+
+def test_a_pixel_in_a_box_is_as_good():
+    assert lesson_06.exercise_3(lambda *given: right(*given) - 1.2) is None
+
+
+@pytest.mark.parametrize("count", [0, 1, 4])
+def test_the_rows_of_a_case(count):
+    box = letterbox(np.zeros((720, 1280, 3), np.uint8), (640, 640))
+    boxes, rows = lesson_06._case((1280, 720), count, box)
+    starts = np.array([0.1, 0.3, 0.5, 0.7][:count])[:, None]
+    beyond = starts * [1280, 720, 1280, 720] + [0, 0, 256, 180]
+    beyond[-1:, 2:] = [1289, 727]
+    np.testing.assert_allclose(boxes, beyond.clip(0, [1280, 720, 1280, 720]))
+    np.testing.assert_allclose(rows[:count, :4], beyond / 2 + [0, 140, 0, 140], rtol=1e-6)
+    scores = {0: [], 1: [0.9], 4: [0.9, 11 / 15, 17 / 30, 0.4]}[count]
+    np.testing.assert_allclose(rows[:count, 4], scores, rtol=1e-6)
+    assert (rows.shape, rows.dtype) == ((100, 6), np.float32)
+    assert not rows[count:].any()
 
 
 def test_an_empty_table_may_have_any_empty_form():
