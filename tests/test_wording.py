@@ -45,13 +45,18 @@ def test_with_one_they_are_said_and_labels_are_marked(shouting):
     assert wording.wording("boxes", label=True) == "框"
     assert wording.wording("other") == "other"
     assert shouting == [("boxes", True), ("other", False)]
+    said = wording.translator()
     wording.set_translator(None)
     assert wording.wording("boxes") == "boxes"
+    assert wording.translator() is None
+    wording.set_translator(said)
+    assert wording.wording("boxes") == "框"
 
 
 @pytest.mark.parametrize(
     ("text", "wide", "columns"),
-    [("", False, 0), ("boxes 3", False, 7), ("é→≤", False, 3), ("框", True, 2), ("3 个框，", True, 8)],
+    [("", False, 0), ("boxes 3", False, 7), ("é→≤", False, 3), ("框", True, 2), ("3 个框，", True, 8),
+     ("Ａ｡", True, 3), ("\u2e7f", False, 2), ("\u2e80", True, 2)],
 )
 def test_width(text, wide, columns):
     assert (wording.is_wide(text), wording.columns(text)) == (wide, columns)

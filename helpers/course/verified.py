@@ -18,25 +18,23 @@ _WORDS = {
     "en": "*Last verified {date}: every cell, {seconds} s; {versions}; {device}. Written by the run.*",
     "zh-CN": "*最近验证 {date}：全部单元格，{seconds} 秒；{versions}；{device}。由运行写入。*",
 }
-_DEVICE = {"en": "{cpu}, {cores} cores, {gpu}, {system}", "zh-CN": "{cpu}，{cores} 核，{gpu}，{system}"}
-_NO_GPU = {"en": "no GPU", "zh-CN": "无 GPU"}
+_DEVICE = {"en": "{cpu}, {cores} cores, no GPU, {system}", "zh-CN": "{cpu}，{cores} 核，无 GPU，{system}"}
+"""A run that is committed hides the machine's GPU from the lessons, so none of them used one."""
 _FORM = re.compile(r"\*\D+\d{4}-\d\d-\d\d\D+\d+ (?:s|秒).+Python 3\.\d+.+\*")
 
 
-def verified_line(seconds: float, language: str = "en", *, gpu: str | None = None) -> str:
+def verified_line(seconds: float, language: str = "en") -> str:
     """The line, for a run that ended today.
 
     Args:
         seconds: Wall time of the lesson.
         language: `en` or `zh-CN`.
-        gpu: The GPU it used; None says that there was none.
 
     >>> is_verified(verified_line(12.3)), is_verified(verified_line(12.3, "zh-CN"))
     (True, True)
     """
-    device = _DEVICE[language].format(
-        cpu=_processor(), cores=os.cpu_count() or 1, gpu=gpu or _NO_GPU[language], system=platform.system()
-    )
+    cores = os.cpu_count() or 1
+    device = _DEVICE[language].format(cpu=_processor(), cores=cores, system=platform.system())
     versions = [f"Python {platform.python_version()}", *(f"{n} {v}" for n in PACKAGES if (v := _version(n)))]
     return _WORDS[language].format(
         date=dt.datetime.now(dt.UTC).date(), seconds=round(seconds), versions=", ".join(versions),

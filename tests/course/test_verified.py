@@ -21,18 +21,35 @@ def test_the_line_says_date_seconds_versions_and_device(language, monkeypatch):
     monkeypatch.setattr("os.cpu_count", lambda: 3)
     line = verified.verified_line(41.6, language)
     today = dt.datetime.now(dt.UTC).date().isoformat()
-    for words in (
-        today,
-        "42 s" if language == "en" else "42 秒",
-        "Python 3.",
-        "onnxruntime 1.",
-        "Abacus 7",
-        "3 ",
-    ):
+    in_words = ("42 s", "3 cores, no GPU") if language == "en" else ("42 秒", "3 核，无 GPU")
+    packages = ("torch 2.", "onnx 1.", "onnxruntime 1.", "ultralytics 8.")
+    for words in (today, *in_words, "Python 3.", *packages, "Abacus 7"):
         assert words in line
+    assert "+" not in line.partition("Python")[2].partition(";")[0], "no build's mark"
     assert verified.is_verified(line)
-    assert ("no GPU" in line) == (language == "en")
-    assert "H200" in verified.verified_line(1, language, gpu="H200")
+
+
+def test_a_system_that_does_not_count_its_cores(monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: None)
+    assert ", 1 cores, " in verified.verified_line(1)
+
+
+@pytest.mark.parametrize(
+    ("listed", "processor", "expected"),
+    [
+        ("vendor_id : X\nmodel name\t: Abacus 7  \nmodel name\t: Other\n", "x", "Abacus 7"),
+        ("Features : fp asimd\n", "armv8", "armv8"),
+        ("", "", "aarch64"),
+        (None, "arm", "arm"),
+    ],
+)
+def test_the_processor_is_named_as_the_system_names_it(tmp_path, monkeypatch, listed, processor, expected):
+    if listed is not None:
+        (tmp_path / "cpuinfo").write_text(listed, "utf-8")
+    monkeypatch.setattr(verified, "Path", lambda _: tmp_path / "cpuinfo")
+    monkeypatch.setattr("platform.processor", lambda: processor)
+    monkeypatch.setattr("platform.machine", lambda: "aarch64")
+    assert f"; {expected}, " in verified.verified_line(1)
 
 
 @pytest.mark.parametrize(
