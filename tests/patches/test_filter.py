@@ -241,6 +241,20 @@ def test_a_threshold_that_comes_at_run_time(rng):
         np.testing.assert_allclose(new, old, atol=1e-4)
 
 
+def test_no_threshold_at_all_is_refused():
+    model = end2end()
+    kept = next(node for node in model.graph.node if node.op_type == "NonMaxSuppression")
+    del kept.input[2:]
+    with pytest.raises(PatchError, match="a constant score threshold; got none"):
+        filter_candidates(model)
+
+
+def test_what_leads_nowhere_stays():
+    model = end2end()
+    model.graph.node.insert(1, onnx.helper.make_node("Abs", ["part0"], ["dead"], name="dead"))
+    assert "dead" in [node.name for node in filter_candidates(model).model.graph.node]
+
+
 def test_a_threshold_that_nothing_passes(rng):
     model = end2end()
     name = next(node for node in model.graph.node if node.op_type == "NonMaxSuppression").input[4]
