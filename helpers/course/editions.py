@@ -122,7 +122,6 @@ def write_text(path: Path, passages: Sequence[Passage]) -> None:
                 f"cell {passage.cell_id}: expected no line like a marker, got {found[0]!r}. Fix: reword it"
             )
     blocks = (f"<!-- {p.cell_id}{' ' if p.stamp else ''}{p.stamp} -->\n{p.text}\n" for p in passages)
-    path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary:
         temporary.write_text("\n".join(blocks), encoding="utf-8", newline="\n")
 

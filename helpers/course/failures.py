@@ -29,6 +29,11 @@ __all__ = ["MISTAKES", "Drift", "drift", "gone", "input_mistakes", "save_officia
 _MEAN = np.array([0.485, 0.456, 0.406], np.float32).reshape(1, 3, 1, 1)
 _DEVIATION = np.array([0.229, 0.224, 0.225], np.float32).reshape(1, 3, 1, 1)
 
+# a drive, ~ or a server; folders, whose names may have spaces, but none after an ending; before a file's name
+_FOLDER = re.compile(
+    r"(?<![\w:/~])(?:[A-Za-z]:|~|\\(?=\\))?(?:[\\/](?:(?!\.[A-Za-z]\w* )[\w.+ -])*\w)*[\\/](?=\w[\w.+-]*\.\w)"
+)
+
 
 def told(error: BaseException, limit: int = 160) -> str:
     r"""An error in one line, the same on every machine: kind and message, without colours and folders.
@@ -37,9 +42,7 @@ def told(error: BaseException, limit: int = 160) -> str:
     'FileNotFoundError: best.onnx is missing'
     """
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
-    text = re.sub(
-        r"(?<![\w:/])(?:[A-Za-z]:)?(?:[\\/][\w.+ -]*\w)*[\\/](?=\w[\w.+-]*\.\w)", "", " ".join(text.split())
-    )
+    text = _FOLDER.sub("", " ".join(text.split()))
     return f"{type(error).__name__}: {textwrap.shorten(text, limit, placeholder=' ...')}"
 
 

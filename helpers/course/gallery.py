@@ -125,7 +125,6 @@ def update(languages: tuple[str, ...] = tuple(LANGUAGES)) -> list[Path]:
         for path, content in wanted.items():
             there = repository() / path
             if not there.is_file() or there.read_bytes() != content:
-                there.parent.mkdir(parents=True, exist_ok=True)
                 with atomic_path(there) as temporary:
                     temporary.write_bytes(content)
                 changed.append(path)

@@ -215,7 +215,6 @@ def run(twins: Sequence[Path], model: str | None = None) -> tuple[list[LessonRes
     for twin in twins:
         result, notebook = _one(twin, checked=False, model=model, pictures=folder)
         path = executed / f"{_name(twin)}.ipynb"
-        path.parent.mkdir(parents=True, exist_ok=True)
         write_notebook(notebook, path)
         results.append(result)
         say(f"{result.name}: {result.cells} cells, {result.pictures} pictures, {result.seconds:.0f} s")

@@ -132,7 +132,6 @@ def push(twin: Path) -> Any:
     notebook = _parse(twin) if english else _translated(path, twin)
     if path.is_file():
         _keep_outputs(notebook, read_notebook(path), twin.stem)
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_notebook(notebook, path)
     if english:
         _write_text(twin, render(notebook))

@@ -27,6 +27,11 @@ from tests.official_form import make_model, save
         ("/home/me/a b/model.onnx: gone", "model.onnx: gone"),
         ("in '/tmp/x.py', line 3", "in 'x.py', line 3"),
         (r"C:\Users\me\best.pt is none", "best.pt is none"),
+        ("/home/me/best.pt and build/x.onnx", "best.pt and build/x.onnx"),
+        ("from /a/b.pt to /c/d.onnx", "from b.pt to d.onnx"),
+        ("~/models/best.pt", "best.pt"),
+        (r"\\server\share\best.pt", "best.pt"),
+        ("'/a/v1.2 final/best.pt'", "'best.pt'"),
         ("inputs/outputs, 1/2 and and/or", "inputs/outputs, 1/2 and and/or"),
         (
             "see https://pytorch.org/docs/serialization.html",

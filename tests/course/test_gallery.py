@@ -41,6 +41,10 @@ def test_the_first_picture_of_a_cell_with_what_it_says():
     assert found.jpeg[:2] == b"\xff\xd8"
     (found,) = gallery.pictures_of(notebook(picture()), ("00-draw",))
     assert found.alt == "picture 30x20"
+    bare = picture()
+    del bare.data["text/plain"]
+    (found,) = gallery.pictures_of(notebook(bare), ("00-draw",))
+    assert found.alt == "", "a picture that says nothing is shown all the same"
 
 
 @pytest.mark.parametrize("cells", [("00-gone",), ("00-draw",), ("t",)])
