@@ -117,7 +117,7 @@ def pages(language: str = "en") -> Iterator[tuple[Path, bytes]]:
     yield Path("docs") / f"gallery{ending}.md", ("\n\n".join(parts) + "\n").encode()
 
 
-def update(languages: tuple[str, ...] = tuple(LANGUAGES)) -> list[Path]:
+def update(languages: tuple[str, ...] = LANGUAGES) -> list[Path]:
     """Write what has changed and remove what is no longer shown; returns the paths, from the repository."""
     changed = []
     for language in languages:
@@ -136,7 +136,7 @@ def update(languages: tuple[str, ...] = tuple(LANGUAGES)) -> list[Path]:
     return changed
 
 
-def renew(languages: tuple[str, ...] = tuple(LANGUAGES)) -> int:
+def renew(languages: tuple[str, ...] = LANGUAGES) -> int:
     """Like `update`, after a run; 1 if a page stays as it was, because a picture for it is missing."""
     code = 0
     for language in languages:

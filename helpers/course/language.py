@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["LANGUAGES", "Catalog", "LabelError", "catalog", "current", "settle_language", "speak"]
 __all__ += ["speaking", "translate_figure"]
 
-LANGUAGES = {"en": "English", "zh-CN": "简体中文"}
+LANGUAGES = ("en", "zh-CN")
 _FOLDER = Path(__file__).with_name("catalog")
 _HOLE = re.compile(r"\{(\d*)\}")
 

@@ -14,15 +14,12 @@ from helpers.course.picker import CourseModel
 from helpers.course.place import repository
 
 
-@pytest.fixture(params=list(language.LANGUAGES))
+@pytest.fixture(params=language.LANGUAGES)
 def page(request, monkeypatch):
     monkeypatch.setenv("YOLOV7_CHECKED", "1")  # a label without an entry is an error
     sheet = cheat_sheet.sheet()
-    language.speak(request.param)
-    try:
+    with language.speaking(request.param):
         language.translate_figure(sheet)
-    finally:
-        language.settle_language()
     return sheet
 
 

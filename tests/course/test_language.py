@@ -251,6 +251,16 @@ def test_a_language_that_nobody_wrote():
     assert language.catalog("en") == Catalog({}, ())
 
 
+def test_every_file_of_a_language_counts():
+    words = language.catalog("zh-CN")
+    assert not any(words.lacks(kept) for kept in ("RBC", "TensorRT 10", "yolov7-tiny", "best-int8.onnx"))
+    assert words.lacks("unheard of")
+    assert {words.say("what"), words.say("Gallery")} & {"what", "Gallery"} == set()
+    where = "expected an entry in helpers/course/catalog/zh-CN, got 'unheard of'"
+    with language.speaking("zh-CN"), pytest.raises(language.LabelError, match=where):
+        wording.wording("unheard of", label=True)
+
+
 def test_two_files_do_not_disagree():
     said: dict[str, str] = {}
     for path in sorted((repository() / "helpers" / "course" / "catalog" / "zh-CN").glob("*.toml")):
