@@ -107,13 +107,8 @@ def layer_nodes(network: onnx.ModelProto) -> dict[str, list[str]]:
     for node in network.graph.node:
         if node.op_type != "Conv":
             continue
-        found, edge = [node.name], [node.output[0]]
-        while edge:
-            followers = [each for each in readers.get(edge.pop(), []) if each.op_type in ACTIVATIONS]
-            fresh = [each for each in followers if each.name not in found and len(found) < 3]
-            found += [each.name for each in fresh]
-            edge += [each.output[0] for each in fresh if each.op_type == "Sigmoid"]
-        layers[node.name] = found
+        behind = [each for each in readers.get(node.output[0], []) if each.op_type in ACTIVATIONS]
+        layers[node.name] = list(dict.fromkeys(each.name for each in (node, *behind)))
     return layers
 
 

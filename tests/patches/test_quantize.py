@@ -12,6 +12,7 @@ from test_tensorrt_operators import complaints
 from helpers.patches import PatchError
 from helpers.patches.half import to_half
 from helpers.patches.quantize import LIMIT, quantize, scan
+from helpers.patches.quantize_network import join_network
 from helpers.patches.quantize_ranges import Ranges, calibrate
 
 RUNTIMES = ("onnxruntime", "tensorrt")
@@ -139,6 +140,36 @@ def test_the_report_counts_the_pairs(ranges):
     assert result.report[0].endswith(f"; {counts[0]} {PAIRS[0]}, {counts[1]} {PAIRS[1]}")
 
 
+def test_each_line_of_the_report(ranges):
+    lines = quantize(net(), ranges, floats=["last"]).report[1:]
+    assert lines == (
+        "1 LeakyRelu moved behind the MaxPool that reads it",
+        "a channel of zeros beside the picture's three: the fast kernel takes four",
+    )
+    assert len(quantize(net(), ranges, runtime="tensorrt", floats=["last"]).report) == 1
+
+
+def spoiled(what):
+    """What joins the parts, with something else than the network changed."""
+
+    def join(model, network):
+        joined = join_network(model, network)
+        if what == "metadata":
+            joined.metadata_props[0].value = "other"
+        else:
+            getattr(joined.graph, what)[0].doc_string = "other"
+        return joined
+
+    return join
+
+
+@pytest.mark.parametrize("what", ["input", "output", "metadata"])
+def test_what_is_around_the_network_is_looked_after(monkeypatch, ranges, what):
+    monkeypatch.setattr("helpers.patches.quantize.join_network", spoiled(what))
+    with pytest.raises(PatchError, match=f"{what} as it was; got a change; fix: report this graph"):
+        quantize(net(), ranges, floats=[])
+
+
 def test_the_scan_is_one_of_the_same_form(ranges):
     found = {runtime: scan(net(), ranges, runtime=runtime, limit=1) for runtime in RUNTIMES}
     assert found["onnxruntime"] == scan(net(), ranges, limit=1) != found["tensorrt"]
@@ -216,7 +247,8 @@ def test_the_input_is_looked_at_where_ranges_are_given(ranges):
     ("pictures", "got"),
     [
         ([], "got none"),
-        ([np.zeros((3, 64, 64), np.uint8)], "uint8[3, 64, 64]"),
+        ([np.zeros((3, 64, 64), np.uint8)], "got uint8[3, 64, 64]"),
+        ([np.zeros((64, 64, 3, 1), np.uint8)], "got uint8[64, 64, 3, 1]"),
         ([np.zeros((64, 64, 3), np.float32)], "float32[64, 64, 3]"),
         (["a.jpg"], "got str"),
         ([np.zeros((0, 64, 3), np.uint8)], "uint8[0, 64, 3]"),

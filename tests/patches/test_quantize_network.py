@@ -107,6 +107,48 @@ def test_a_picture_of_another_shape_is_refused(shape):
         picture_size(onnx.parser.parse_model(text))
 
 
+@pytest.mark.parametrize(
+    ("inputs", "got"),
+    [
+        ("float[1, 3, 4, 4] x, float[2] z", r"x \[1, 3, 4, 4\], z \[2\]"),
+        ("float16[1, 3, 4, 4] x", r"x \[1, 3, 4, 4\]"),
+        ("", "no input"),
+    ],
+)
+def test_other_inputs_are_refused(inputs, got):
+    text = f"{HEADER} ({inputs}) => (float[1] y) {{ y = Constant<value = float[1] {{2}}>() }}"
+    with pytest.raises(PatchError, match=f"got {got}"):
+        picture_size(onnx.parser.parse_model(text))
+
+
+def test_nothing_to_cut():
+    text = f"{HEADER} (float[1, 3, 4, 4] x) => (float[1, 3, 4, 4] y) {{ y = Relu(x) }}"
+    with pytest.raises(PatchError, match="convolutions in FP32; got none"):
+        cut_network(onnx.parser.parse_model(text))
+
+
+def test_a_network_that_is_the_whole_graph():
+    text = HEADER + "(float[1, 2, 4, 4] x) => (float[1, 2, 4, 4] y) <float[2, 2, 1, 1] w = {1, 2, 3, 4}>"
+    model = onnx.parser.parse_model(text + "{ [a] y = Conv(x, w) }")
+    network = cut_network(model)
+    assert list(network.graph.node) == list(model.graph.node)
+    assert network.graph.output == model.graph.output
+    joined = join_network(model, network)
+    assert joined.graph.node == model.graph.node
+    assert joined.graph.output == model.graph.output
+    assert not joined.graph.value_info  # nothing but ends
+
+
+def test_joined_it_has_the_sizes_and_weights_of_both():
+    noted = onnx.shape_inference.infer_shapes(net())
+    network = cut_network(noted)
+    network.graph.initializer[0].name = network.graph.node[0].input[1] = "w1_new"
+    after = join_network(noted, network)
+    assert {info.name for info in after.graph.value_info} == {info.name for info in noted.graph.value_info}
+    before = {tensor.name for tensor in noted.graph.initializer}
+    assert {tensor.name for tensor in after.graph.initializer} == before - {"w1"} | {"w1_new"}
+
+
 def test_sizes_that_were_noted_are_worked_out_again():
     noted = onnx.shape_inference.infer_shapes(net())
     noted.graph.value_info[0].type.tensor_type.shape.dim[0].dim_param = "forgotten"

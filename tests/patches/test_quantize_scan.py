@@ -11,7 +11,7 @@ from patches.quantize_nets import PICTURES, net, run
 from helpers.patches.quantize_network import cut_network
 from helpers.patches.quantize_nodes import insert_qdq
 from helpers.patches.quantize_ranges import Ranges, calibrate
-from helpers.patches.quantize_scan import Switchboard, _boxes, _middle, _multiplications, _noise
+from helpers.patches.quantize_scan import LOCAL, Switchboard, _boxes, _middle, _multiplications, _noise
 
 RUNTIMES = ("onnxruntime", "tensorrt")
 
@@ -52,6 +52,42 @@ def test_all_switches_on_is_the_quantised_network(runtime, ranges):
 
 def test_no_switch_on_is_the_float_network(board):
     assert board.noise([]) == 0
+
+
+def test_what_everything_is_compared_with_is_the_float_network(board, ranges):
+    head = np.concatenate([run(cut_network(net()), image)[0] for image in ranges.inputs])
+    boxes = np.moveaxis(head.astype(np.float64).reshape(2, 3, 8, -1), 2, 3).reshape(-1, 8)
+    np.testing.assert_allclose(board._exact[0], sigmoid(boxes), rtol=1e-5)
+    assert board._exact[0].dtype == np.float64
+
+
+@pytest.mark.parametrize(("noise", "work"), [((0.2, 0.5), (1, 5)), ((0.5, 0.2), (7, 1))])
+def test_noise_adds_up_in_squares(board, monkeypatch, noise, work):
+    """Both layers would stand the other way round by noise alone, by its cube, or without their work."""
+    alone = dict(zip(("first", "middle", "last"), (*noise, 0.1), strict=True))
+    monkeypatch.setattr(board, "work", dict(zip(alone, (*work, 1), strict=True)))
+    monkeypatch.setattr(board, "noise", lambda names: sum(alone[name] for name in names))
+    found = board.scan(limit=-1)
+    gain = [noise[place] ** 2 / work[place] for place in (0, 1)]
+    order = ["first", "middle"] if gain[0] > gain[1] else ["middle", "first"]
+    assert found.floats == ("last", *order)
+    assert len(found.curve) == 4
+
+
+def test_a_network_may_end_behind_an_activation():
+    text = """<ir_version: 8, opset_import: ["": 17]>
+    net (float[1, 3, 64, 64] images) => (float[1, 1, 64, 64] b, float[1, 1, 64, 64] c)
+    <float[1, 3, 1, 1] w = {1, 2, 3}>
+    { [one] a = Conv(images, w) [act] b = Sigmoid(a) [two] c = Conv(images, w) }"""
+    images = [np.zeros((1, 3, 64, 64), np.float32)]
+    ranges = Ranges(dict.fromkeys(("images", "a", "b", "c"), (0.0, 9.0)), {}, images)
+    board = Switchboard(onnx.parser.parse_model(text), ranges, runtime="onnxruntime")
+    assert board.heads == {"two"}
+
+
+def test_what_sees_a_part_of_a_picture_alone():
+    names = "Add Concat Conv LeakyRelu MaxPool Mul Resize Sigmoid Relu Clip HardSwish Slice"
+    assert set(names.split()) == LOCAL
 
 
 def test_every_layer_makes_noise_of_its_own(board):
@@ -122,6 +158,7 @@ def test_boxes_come_out_of_a_head_in_order():
     )  # second anchor, second cell
     assert _boxes(head[:, :7]).shape == (4, 7)  # no head of YOLOv7: cells by channels
     assert _boxes(head[:, :15]).shape == (4, 15)  # three boxes would have no scores
+    assert _boxes(np.zeros((1, 19, 2, 2), np.float32)).shape == (4, 19)  # not the same for three
 
 
 def test_sure_boxes_weigh_more_and_less_than_one_box_counts_less():

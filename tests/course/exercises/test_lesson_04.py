@@ -158,6 +158,13 @@ class Session:
         return self.table, self.count
 
 
+@pytest.mark.parametrize("shape", [(1, 6, 6), (1, 5, 7)])
+def test_a_table_of_another_shape(shape):
+    table = np.zeros(shape, np.float32)
+    table[0, :3, 4] = 0.5
+    assert "first output" in lesson_04._count_of(Session(table, np.array([3])), 5, 3)
+
+
 def test_only_scores_tell_that_a_slot_is_filled():
     table = np.zeros((1, 5, 6), np.float32)
     table[0, :3, 4] = 0.5
