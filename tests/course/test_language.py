@@ -115,6 +115,12 @@ def test_words_that_stand_on_an_axis_alone_are_said_and_its_limits_stay():
     assert np.array_equal(charts.render(chart), first), "a second time changes nothing"
 
 
+def test_a_figure_in_english_is_not_touched(monkeypatch):
+    chart, _ = charts.figure("no entry anywhere")
+    monkeypatch.setattr(chart, "draw_without_rendering", lambda: 1 / 0)
+    language.translate_figure(chart)
+
+
 @pytest.mark.usefixtures("chinese")
 def test_a_tick_on_the_limit_stays():
     chart, axes = charts.figure("")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import nbformat
 import pytest
 
-from helpers.course import twins
+from helpers.course import editions, twins, verified
 
 TEXT = """# %% [markdown]
 # # 02 · Export
@@ -103,3 +103,61 @@ def test_a_broken_notebook_is_not_written(twin):
     with pytest.raises(nbformat.ValidationError):
         twins.write_notebook(book, twins.notebook_of(twin))
     assert twins.notebook_of(twin).read_bytes() == before
+
+
+# --- an edition in another language -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def text(twin):
+    """The Chinese text of the lesson, its notebook made and run."""
+    english = twins.push(twin)
+    path = twin.parent / "zh-CN" / "02_export.md"
+    editions.write_text(path, [editions.Passage(english.cells[0].id, "", "# 02 · 导出")])
+    editions.compare(path, english)
+    book = twins.push(path)
+    book.cells[2].outputs, book.cells[2].execution_count = [nbformat.v4.new_output("stream", text="0\n")], 2
+    verified.put(book, verified.verified_line(3, "zh-CN"), "02_export")
+    twins.write_notebook(book, twins.notebook_of(path))
+    return path
+
+
+def test_its_notebook_keeps_what_it_printed_and_when(text, twin):
+    book = twins.push(text)
+    prose, when, first, second = book.cells
+    assert (prose.source, when.metadata.tags) == ("# 02 · 导出", [verified.TAG])
+    assert [first.source, second.outputs[0].text] == ["import time", "0\n"]
+    twin.write_text(twin.read_text("utf-8").replace("print(n)", "print(-n)"), "utf-8")
+    twins.push(twin)
+    again = twins.push(text)
+    assert again.cells[3].source.endswith("print(-n)"), "code comes from the English notebook"
+    assert again.cells[3].outputs == [], "and what the old code printed goes"
+
+
+def test_its_text_is_taken_from_an_edited_notebook_and_asks_for_a_stamp(text):
+    path, (before,) = twins.notebook_of(text), editions.read_text(text)
+    assert before.stamp
+    book = twins.read_notebook(path)
+    book.cells[0].source = "# 02 · 导出模型"
+    book.cells.append(nbformat.v4.new_markdown_cell("新的一段。", id="new"))
+    twins.write_notebook(book, path)
+    assert twins.pull(path) == text
+    assert editions.read_text(text) == [
+        editions.Passage(before.cell_id, before.stamp, "# 02 · 导出模型"),
+        editions.Passage("new", "", "新的一段。"),
+    ], "no line of the run, and the stamp of what was there"
+    assert [cell.source for cell in twins.push(text).cells][:1] == ["# 02 · 导出模型"]
+
+
+def test_a_lesson_that_is_not_there_in_english_names_the_file(text, twin):
+    twins.notebook_of(twin).unlink()
+    with pytest.raises(FileNotFoundError, match=r"notebooks.02_export\.ipynb"):
+        twins.push(text)
+
+
+def test_lessons_of_an_edition_are_its_texts(text):
+    folder = text.parents[1]
+    assert twins.lessons(folder=folder, language="zh-CN") == [text]
+    with pytest.raises(ValueError, match="expected one of 02_export, got 09"):
+        twins.lessons(["09"], folder, language="zh-CN")
+    assert twins.twin_of(twins.notebook_of(text)) == text
