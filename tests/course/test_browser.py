@@ -2,10 +2,14 @@
 
 import os
 
+import os
+
 import pytest
 
 from helpers.course import browser
 from helpers.course.browser import BrowserError, find_browser
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs executable scripts")
 
 
 @pytest.fixture
