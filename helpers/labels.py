@@ -91,7 +91,7 @@ def name_of_box(names: Sequence[str], class_id: int) -> str:
     """
     name = class_name(names, class_id)
     said = wording(f"box: {name}")
-    return name if said == f"box: {name}" else said
+    return name if "box: " in said else said  # a template took a part of the name
 
 
 def legend_chips(
