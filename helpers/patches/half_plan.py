@@ -84,7 +84,7 @@ def constants_of(model: onnx.ModelProto) -> dict[str, str]:
     return roots
 
 
-def _allows_half(model: onnx.ModelProto, node: onnx.NodeProto, index: int, side: str = "inputs") -> bool:
+def _allows_half(model: onnx.ModelProto, node: onnx.NodeProto, index: int, side: str) -> bool:
     """May this input or output be FP16? By the schema in the model's opset; never the scales of Resize."""
     domains = (node.domain,) if node.domain else ("", "ai.onnx")
     version = next((o.version for o in model.opset_import if o.domain in domains), 0)

@@ -221,9 +221,39 @@ def test_the_standard_domain_has_two_spellings():
 
 
 def test_other_domains_have_versions_of_their_own():
-    model = net()
+    body = PLAIN.replace("LeakyRelu", "HardSwish")  # which version 1 does not have
+    model = net(body)
     model.opset_import.insert(0, onnx.helper.make_opsetid("far", 1))
-    assert operators(to_half(model).model) == operators(check(net()))
+    assert operators(to_half(model).model) == operators(check(net(body)))
+
+
+def test_each_line_of_the_report():
+    assert to_half(net()).report == (
+        "FP16: 2 Conv, 1 LeakyRelu",
+        "FP32 to FP16: images; back to FP32: head",
+        "2 weights in FP16, 0 of 6 numbers too small for it became 0",
+    )
+    assert to_half(net(), tail=True).report[1:] == (
+        "FP32 to FP16: images; back to FP32: output",
+        "3 weights in FP16, 0 of 7 numbers too small for it became 0",
+        "WRONG on purpose: decoded boxes in FP16",
+    )
+
+
+def test_a_careless_conversion_casts_what_stays_in_fp32():
+    body = "h = Conv(images, w) d = DequantizeLinear(q, s) output = Mul(h, d)"
+    after = to_half(net(body, ", int8 q = {5}, float s = {0.5}"), tail=True).model
+    assert operators(after) == ["Cast", "Conv", "DequantizeLinear", "Cast", "Mul", "Cast"]
+
+
+def test_a_shape_is_read_off_the_input_itself():
+    after = check(net("n = Shape(images) z = ConstantOfShape(n) h = Conv(images, w) output = Add(h, z)"))
+    assert next(node for node in after.graph.node if node.op_type == "Shape").input[0] == "images"
+
+
+def test_an_identity_of_what_is_no_constant_is_a_node_like_others():
+    after = check(net("i = Identity(images) h = Conv(i, w) output = Mul(h, k)"))
+    assert operators(after) == ["Cast", "Identity", "Conv", "Cast", "Mul"]
 
 
 def test_all_that_can_be_fp16():
@@ -276,13 +306,9 @@ def test_an_operator_that_stays_in_fp32_by_itself_is_found_out(body, reason, tai
 
 
 def test_numbers_too_small_are_counted():
-    assert (
-        to_half(
-            net(PLAIN.replace("Conv(c, w)", "Conv(c, tiny)"), ", float[2, 2, 1, 1] tiny = {1e-9, 0, 1, 1}")
-        )
-        .report[2]
-        .endswith("1 of 10 numbers too small for it became 0")
-    )
+    weights = ", float[2, 2, 1, 1] tiny = {1e-9, 0, 1, 1}"
+    report = to_half(net(PLAIN.replace("Conv(c, w)", "Conv(c, tiny)"), weights)).report
+    assert report[2] == "3 weights in FP16, 1 of 10 numbers too small for it became 0"
 
 
 def external():

@@ -67,6 +67,10 @@ def test_waiting(capsys, number):
     assert "waiting for your answer" in capsys.readouterr().out
 
 
+def test_classes_are_640_apart_and_a_step_of_4_is_fine():
+    assert (lesson_05._OFFSET, lesson_05._STEP) == (640, 4)
+
+
 @pytest.mark.parametrize(
     ("answer", "word"),
     [("11", "str"), (11.0, "float"), (True, "bool"), (12, "last ones"), (79, "largest x"), (0, "largest x")],
