@@ -140,7 +140,7 @@ def _results(number: int, old: Any, new: Any) -> Iterator[str]:
         if (kind in old) != (kind in new):
             yield f"picture {number}: {kind} was {'removed' if kind in old else 'added'}"
         elif kind in old and old[kind] != new[kind]:
-            yield f"picture {number}: {picture_difference(*map(base64.b64decode, (old[kind], new[kind])))}"
+            yield f"picture {number}: {_decoded_difference(old[kind], new[kind])}"
     for kind in _TEXTS:
         texts = ["".join(bundle.get(kind, "")) for bundle in (old, new)]
         if texts[0] != texts[1]:
@@ -197,6 +197,13 @@ def _same_beginning(old: Sequence[str], new: Sequence[str]) -> int:
         return 0
     pairs = zip(old[0], new[0], strict=False)
     return next((place for place, (a, b) in enumerate(pairs) if a != b), min(len(old[0]), len(new[0])))
+
+
+def _decoded_difference(old: str, new: str) -> str:
+    try:
+        return picture_difference(*map(base64.b64decode, (old, new)))
+    except (ValueError, OSError) as error:
+        return f"other data, and one cannot be read ({type(error).__name__})"
 
 
 def picture_difference(before: bytes, after: bytes) -> str:
