@@ -106,7 +106,7 @@ def render(notebook: Any) -> str:
     import jupytext
     import nbformat
 
-    bare = nbformat.v4.new_notebook(metadata={"jupytext": {"notebook_metadata_filter": "-all"}})
+    bare = nbformat.v4.new_notebook()
     for cell in notebook.cells:
         tags = cell.metadata.get("tags")
         if TAG in (tags or ()):
