@@ -20,7 +20,7 @@ from helpers.images import letterbox, load_image, to_tensor
 from helpers.network import build_network, fuse
 from helpers.parity import reference_nms
 from helpers.patches import PatchError, constant_value
-from helpers.patches.half import to_half
+from helpers.patches.half import _retype, to_half
 from helpers.patches.half_plan import all_able, some, types_of
 from helpers.patches.metadata import write_metadata
 from helpers.patches.nms import add_nms
@@ -280,6 +280,30 @@ def test_some_of_many(count, text):
     assert some(list("abcdefghi")[:count]) == text
 
 
+@pytest.mark.parametrize(
+    ("op", "attributes", "expected"),
+    [
+        ("EyeLike", {"dtype": FULL}, {"dtype": HALF}),
+        ("Cast", {"to": FULL}, {"to": HALF}),
+        ("Cast", {"to": 7}, {"to": 7}),
+        ("TopK", {"axis": FULL}, {"axis": FULL}),
+    ],
+)
+def test_types_that_attributes_state(op, attributes, expected):
+    node = onnx.helper.make_node(op, ["x"], ["y"], **attributes)
+    _retype(node)
+    assert {a.name: a.i for a in node.attribute} == expected
+
+
+@pytest.mark.parametrize(("kind", "expected"), [(np.float32, np.float16), (np.int64, np.int64)])
+def test_numbers_that_fill_a_shape(kind, expected):
+    value = onnx.numpy_helper.from_array(np.array([2], kind))
+    node = onnx.helper.make_node("ConstantOfShape", ["x"], ["y"], value=value)
+    _retype(node)
+    filled = onnx.numpy_helper.to_array(node.attribute[0].t)
+    assert (filled.dtype, filled.tolist()) == (expected, [2])
+
+
 def test_stated_types_follow():
     model = onnx.shape_inference.infer_shapes(net())
     stated = {info.name: info.type.tensor_type.elem_type for info in check(model).graph.value_info}
@@ -301,7 +325,7 @@ def test_nothing_is_stated_about_what_is_gone():
     ],
 )
 def test_an_operator_that_stays_in_fp32_by_itself_is_found_out(body, reason, tail):
-    with pytest.raises(PatchError, match=f"stays right in FP16; got .*{reason}"):
+    with pytest.raises(PatchError, match=f"^model: .* stays right in FP16; got .*{reason}"):
         to_half(net(body), tail=tail)
 
 
