@@ -50,6 +50,14 @@ def test_a_check_has_neither(no_signs, monkeypatch):
     place.settle()
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "-1"
     assert os.environ["YOLOV7_OFFLINE"] == os.environ["YOLOV7_HEADLESS"] == "1"
+    assert os.environ["YOLO_OFFLINE"] == "True"
+
+
+def test_the_repository_is_the_clone_wherever_one_works(repository, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert place.repository() == repository
+    monkeypatch.setattr(place, "__file__", str(tmp_path / "site-packages" / "helpers" / "course" / "place.py"))
+    assert place.repository() == tmp_path, "installed without a clone"
 
 
 def test_paths_are_told_from_the_root(repository, tmp_path):
