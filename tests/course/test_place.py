@@ -56,7 +56,7 @@ def test_a_check_has_neither(no_signs, monkeypatch):
 def test_the_repository_is_the_clone_wherever_one_works(repository, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert place.repository() == repository
-    monkeypatch.setattr(place, "__file__", str(tmp_path / "site-packages" / "helpers" / "course" / "place.py"))
+    monkeypatch.setattr(place, "__file__", str(tmp_path / "lib" / "helpers" / "course" / "place.py"))
     assert place.repository() == tmp_path, "installed without a clone"
 
 
