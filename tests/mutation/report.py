@@ -61,11 +61,16 @@ def report(modules: Sequence[Module], verdicts: Mapping[str, Mapping[str, str]])
     rows = [(each.path, each.made, each.counts) for each in modules]
     total: Counter[str] = sum((counts for _, _, counts in rows), Counter())
     rows.append(("**all**", sum(made for _, made, _ in rows), total))
-    columns = "| module | mutants | killed | timed out | survived | no test kills |"
-    lines = [HEAD, columns, "|---|--:|--:|--:|--:|--:|", *(_row(*row) for row in rows)]
-    missing = {each.path: each.made - len(each.tried) for each in modules if len(each.tried) < each.made}
-    if missing:
-        lines += ["", f"Not tried yet: {', '.join(f'{path} {count}' for path, count in missing.items())}."]
+    columns = "| module | made | tried | killed | timed out | survived | no test kills |"
+    lines = [HEAD, columns, "|---|--:|--:|--:|--:|--:|--:|", *(_row(*row) for row in rows)]
+    if any(len(each.tried) < each.made for each in modules):
+        lines += ["", "Where fewer were tried than made, they are a sample, drawn with a fixed seed."]
+    reasons = Counter(
+        verdict(one["name"], verdicts.get(each.path, {})).split(":")[0] or "open"
+        for each in modules for one in each.survivors
+    )  # fmt: skip
+    if reasons:
+        lines += ["", f"Survivors: {', '.join(f'{count} {word}' for word, count in reasons.most_common())}."]
     lines += ["", "## Survivors", ""]
     for each in modules:
         if each.survivors:
@@ -90,7 +95,7 @@ def _row(path: str, made: int, counts: Counter[str]) -> str:
     known = sum(counts.values()) - counts["broken"]
     share = f"{counts['survived'] / known:.1%}" if known else "-"
     killed, late, survived = (counts[name] for name in ("killed", "timed out", "survived"))
-    return f"| {path} | {known} | {killed} | {late} | {survived} | {share} |"
+    return f"| {path} | {made} | {known} | {killed} | {late} | {survived} | {share} |"
 
 
 def _survivor(each: Mapping[str, Any], verdicts: Mapping[str, str]) -> str:

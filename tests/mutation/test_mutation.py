@@ -197,9 +197,11 @@ def test_a_whole_run(project):
     assert killed["<", "<="] == "tests/patches/test_count.py::test_free[0]"
     assert len(killed) + len(alive) == len(first) == len(mutants_of(COUNT))
     assert (project / "helpers/patches/count.py").read_text() == COUNT
-    row = f"| helpers/patches/count.py | {len(first)} | {len(killed)} | 0 | 3 | {3 / len(first):.1%} |"
+    made = len(first)
+    row = f"| helpers/patches/count.py | {made} | {made} | {len(killed)} | 0 | 3 | {3 / made:.1%} |"
     assert row in page.read_text()
     assert page.read_text().count("**open**") == 3
+    assert "Survivors: 3 open." in page.read_text()
 
     verdicts = ["'shown: return text.strip() or \"XX-\"' = 'wording'"]
     verdicts += ["'shown: return text.strip() or False' = 'wording'"]

@@ -351,3 +351,30 @@ def test_the_whole_network_on_photographs(bundled, bccd):
     photographs = [load_image(path) for path in find_images(bccd / "JPEGImages")[:3]]
     assert sum(agree(bundled["FP32"], image_bgr[7:, 11:]) for image_bgr in photographs) >= 6
     assert bundled["FP32"][1].detect(photographs[0]) != Detections.empty()
+
+
+def test_what_the_new_nodes_are_called():
+    names = [node.name for node in add_conversion(network()).model.graph.node]
+    assert names == ["planes/pixels", "planes/nchw", "colours/red_green_blue", "colours/images", "only"]
+    named = (node.name.split("/") for node in add_picture(detector()).model.graph.node)
+    prefixes = {parts[0] for parts in named if len(parts) > 1}
+    expected = "measure fit columns rows blend_columns blend_rows pad colours boxes"
+    assert prefixes == set(expected.split())
+
+
+def test_conversion_behind_the_box_mapping_is_seen():
+    model = add_box_mapping(add_conversion(detector()).model).model
+    assert not add_conversion(model).changed
+
+
+@pytest.mark.parametrize("size_wh", [("w", 64), (96, "h")])
+def test_one_open_side_is_enough_to_refuse(size_wh):
+    with pytest.raises(PatchError, match="input of fixed height and width"):
+        add_letterbox(network(size_wh))
+
+
+def test_a_graph_without_inputs_is_refused():
+    model = onnx.parser.parse_model("""<ir_version: 8, opset_import: ["": 17]>
+        net () => (float[1] y) { y = Constant <value = float[1] {2}> () }""")
+    with pytest.raises(PatchError, match=r"one float input .*; got none; fix: "):
+        add_conversion(model)
