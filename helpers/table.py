@@ -11,7 +11,7 @@ from helpers.wording import Name, columns, wording
 __all__ = ["Table"]
 
 
-NUMBER = re.compile(r"([-+]?\d[\d.,]*( ?%)?)?$")
+NUMBER = re.compile(r"(-|[-+]?\d[\d.,]*( ?%)?)?$")  # a dash stands for no number
 LEFT = " style='text-align:left'"  # Jupyter would set every cell to the right
 
 
@@ -56,7 +56,10 @@ class Table:
     def _numeric(self) -> list[bool]:
         """For each column, whether its cells are numbers, as numbers or as text (`+0.32%`), or empty."""
         columns = [[str(row[c]) for row in self.rows] for c in range(len(self.header))]
-        return [any(column) and all(NUMBER.match(text) for text in column) for column in columns]
+        return [
+            any(text not in ("", "-") for text in column) and all(NUMBER.match(text) for text in column)
+            for column in columns
+        ]
 
     def _repr_html_(self) -> str:
         """An HTML table."""

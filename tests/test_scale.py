@@ -150,13 +150,19 @@ class Killer(threading.Thread):
 
     def run(self):
         while not self.killed and not self.over.is_set():
-            for note in (self.out / "_running").glob("part-*.json"):
+            for note in self._notes():
                 try:
                     pid = json.loads(note.read_text())["pid"]
                     os.kill(pid, signal.SIGKILL)
                 except (OSError, ValueError):
                     continue
                 self.killed = pid
+
+    def _notes(self):
+        try:
+            return list((self.out / "_running").glob("part-*.json"))
+        except FileNotFoundError:  # the folder comes and goes with the job
+            return []
 
 
 @pytest.mark.slow

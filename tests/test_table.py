@@ -26,5 +26,11 @@ def test_numbers_as_text_stand_right_too():
     assert table._repr_html_().count("text-align:left") == 3
 
 
+def test_a_dash_stands_for_no_number():
+    table = Table(("n", "why"), (("-", "-"), (12, "late")))
+    assert str(table).splitlines() == [" n  why", " -  -", "12  late"]
+    assert str(Table(("what", "n"), (("a", "-"), ("b", "")))).splitlines() == ["what  n", "a     -", "b"]
+
+
 def test_html_is_escaped():
     assert "&lt;b&gt;" in Table(("a",), (("<b>",),))._repr_html_()

@@ -29,8 +29,11 @@ def commands(name):
     return [step["run"] for step in steps(name) if "run" in step]
 
 
-def test_there_are_two():
-    assert NAMES == ["newest.yml", "test.yml"]
+KEPT = {"browser.yml": "build/browser/", "newest.yml": "build/check/", "test.yml": "build/check/"}
+
+
+def test_these_are_all():
+    assert list(KEPT) == NAMES
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -53,10 +56,10 @@ def test_every_action_is_an_official_one_in_its_current_major_version(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_notebooks_with_a_broken_cell_are_kept_one_name_a_lane(name):
+def test_what_broke_is_kept_one_name_a_lane(name):
     (step,) = [step for step in steps(name) if "upload-artifact" in step.get("uses", "")]
     assert step["if"] == "failure()"
-    assert step["with"]["path"] == "build/check/"
+    assert step["with"]["path"] == KEPT[name]
     (job,) = workflow(name)["jobs"].values()
     (axis,) = job["strategy"]["matrix"]
     assert step["with"]["name"] == f"broken-${{{{ matrix.{axis} }}}}"
@@ -75,6 +78,17 @@ def test_the_newest_packages_are_checked_every_week_on_three_systems():
     (job,) = content["jobs"].values()
     assert job["strategy"]["matrix"] == {"os": ["ubuntu-latest", "macos-latest", "windows-latest"]}
     assert job["runs-on"] == "${{ matrix.os }}"
+
+
+def test_a_browser_reads_every_week_the_lessons_that_the_suite_knows():
+    content = workflow("browser.yml")
+    assert set(content["on"]) == {"schedule", "workflow_dispatch"}
+    lessons = content["jobs"]["browser"]["strategy"]["matrix"]["lesson"]
+    assert [f"test_browser_{lesson}.py" for lesson in lessons] == sorted(
+        path.name for path in (ROOT / "tests" / "browser").glob("test_browser_[0-9]*.py")
+    )
+    (extra,) = [command for command in commands("browser.yml") if "pip install" in command]
+    assert extra.split('"')[1] in (ROOT / "pyproject.toml").read_text("utf-8")
 
 
 def test_no_step_of_that_lane_uses_the_lock_or_a_shell_of_one_system():
@@ -116,7 +130,7 @@ def test_lines_end_alike_on_every_system(listed):
         known.setdefault(name, {})[attribute] = value
     texts = (".py", ".ipynb", ".md", ".toml", ".yml", ".txt", ".cfg", ".csv", ".svg", ".sh")
     assert [name for name in listed if name.endswith(texts) and known[name]["eol"] != "lf"] == []
-    binaries = (".safetensors", ".jpg", ".png", ".otf", ".npz", ".onnx")
+    binaries = (".safetensors", ".jpg", ".png", ".otf", ".pdf", ".npz", ".onnx")
     assert [name for name in listed if name.endswith(binaries) and known[name]["text"] != "unset"] == []
 
 

@@ -1,5 +1,7 @@
 """The README's picture: both halves of one drawing, boxes where the detector says, small enough."""
 
+from pathlib import Path
+
 import numpy as np
 
 from helpers.course.pictures import drawn
@@ -41,10 +43,16 @@ def test_the_bundled_models_picture_is_small_and_the_same_every_time(tmp_path):
 
 def test_the_command_writes_it_and_says_where(monkeypatch, tmp_path, capsys):
     from helpers.__main__ import main
+    from helpers.course import cheat_sheet, gallery
     from helpers.course import portrait as module
 
     target = tmp_path / "result.jpg"
     target.write_bytes(b"x" * 85_300)
+    sheet = tmp_path / "sheet.pdf"
+    sheet.write_bytes(b"x" * 1000)
     monkeypatch.setattr(module, "make_portrait", lambda: target)
+    monkeypatch.setattr(cheat_sheet, "write_sheet", lambda _folder, language: [sheet] * (language == "en"))
+    monkeypatch.setattr(gallery, "update", lambda: [Path("docs/gallery/none.jpg")])
     assert main(["course", "picture"]) == 0
-    assert capsys.readouterr().out == "result.jpg  85 kB\n"
+    said = "result.jpg  85 kB\nsheet.pdf  1 kB\ndocs/gallery/none.jpg  removed\n"
+    assert capsys.readouterr().out == said
