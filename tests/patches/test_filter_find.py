@@ -75,6 +75,19 @@ def test_what_a_head_is_followed_through(kind):
     assert find_decode(model)[0] == ["head0", "head1"]
 
 
+def test_a_head_is_not_followed_through_what_changes_its_numbers():
+    model = add_nms(packed.raw()).model
+    conv = next(node for node in model.graph.node if node.name == "conv0")
+    conv.output[0] = "early"
+    place = list(model.graph.node).index(conv) + 1
+    model.graph.node.insert(place, onnx.helper.make_node("Abs", ["early"], ["head0"]))
+    assert find_decode(model)[0] == ["early", "head1"]
+
+
+def test_six_columns_are_one_class():
+    assert find_decode(add_nms(packed.raw(classes=1)).model)[1] == "output"
+
+
 def test_shapes_that_the_graph_works_out_are_known():
     """As exporters write it: the size of the batch, read from the head, joined to the rest of the shape."""
     model = add_nms(packed.raw(batch="B")).model
@@ -143,8 +156,8 @@ def test_what_has_no_decode(body, message):
 
 def test_a_head_of_one_dimension_is_refused():
     model = onnx.parser.parse_model("""<ir_version: 8, opset_import: ["": 17]>
-        g (float[1, 2, 5] x) => (float[1, 1, 10] y) <float[2, 2, 1] w = {1, 2, 3, 4}, int64[3] s = {1, 1, 10}>
-        { c = Conv(x, w) y = Reshape(c, s) }""")
+        g (float[1, 1, 5] x) => (float[1, 5, 10] y) <float[10, 1, 1] w = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9},
+        int64[3] s = {1, 5, 10}> { c = Conv(x, w) y = Reshape(c, s) }""")
     with pytest.raises(PatchError, match=r"heads \[B, anchors x 10, H, W\] of fixed size; got c"):
         find_decode(model)
 
@@ -193,6 +206,7 @@ def test_reading_refuses_a_way_around_the_heads():
 def test_reading_keeps_other_inputs():
     part = reading(packed.raw(), ["head0", "head1"])
     assert [value.name for value in part.graph.input] == ["head0", "head1"]
+    assert "identity" not in [tensor.name for tensor in part.graph.initializer]
     onnx.checker.check_model(part, full_check=True)
 
 
@@ -205,8 +219,11 @@ def test_a_filtered_graph_remembers_its_decode(options):
     assert (decode.output, decode.candidates) == ("output", packed.CANDIDATES)
     np.testing.assert_array_equal(decode.levels[1].scales[:, 2:], 4 * packed.ANCHORS[1])
     np.testing.assert_array_equal(decode.levels[1].scales[:, :2], 32)
+    assert decode.levels[1].scales.dtype == decode.levels[1].places.dtype == np.float32
     np.testing.assert_array_equal(decode.levels[0].places[:2], [[-4, -4], [4, -4]])
 
 
 def test_any_other_graph_has_none_to_remember():
-    assert read_decode(packed.raw()) is None
+    model = packed.raw()
+    model.graph.node[0].name = "other/planes"
+    assert read_decode(model) is None

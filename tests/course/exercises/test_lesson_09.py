@@ -101,7 +101,7 @@ def test_the_lessons_plan_gives_the_answer():
         ),
         (lambda rows: [r["path"] for r in rows if max(r["scores"], default=1) < 0.5], "with an error"),
         (lambda rows: sorted(review(rows)), "keep the order"),
-        (lambda rows: review(rows)[::-1], "keep the order"),
+        (lambda rows: review(rows)[1:] + review(rows)[:1], "keep the order"),
         (lambda rows: review(rows)[:-1], "each once"),
         (lambda rows: review(rows) * 2, "each once"),
     ],
