@@ -35,6 +35,12 @@ def wrapping(x, low, high):
     return (np.rint(np.asarray(x) / scale) + zero).astype(np.int64).astype(np.uint8), scale, zero
 
 
+def wrapping_above(x, low, high):
+    _, scale, zero = quantise(x, low, high)
+    steps = np.maximum(np.rint(np.asarray(x) / scale) + zero, 0)
+    return steps.astype(np.int64).astype(np.uint8), scale, zero
+
+
 def in_256(x, low, high):
     _, scale, zero = quantise(x, low, high)
     scale *= 255 / 256
@@ -93,6 +99,7 @@ def test_waiting(capsys, number):
         (uncentred, "whole number"),
         (cutting, "half a step"),
         (wrapping, "cut off"),
+        (wrapping_above, "cut off"),
         (in_256, "255 steps"),
         (off_by_one, "0 does not come back"),
     ],

@@ -120,6 +120,25 @@ def test_how_near_is_near_enough(off, words):
     assert found is None if words is None else words in found
 
 
+@pytest.mark.parametrize(
+    ("shares", "words"),
+    [
+        ("1.5 0.5 0.5 0.5", "shares"),
+        ("0.5 0.5 0.5 1.5", "shares"),
+        ("1 1 1 1", "something else"),
+        ("0.5 0.5 0.5 0.5", "something else"),
+    ],
+)
+def test_one_number_above_one_is_no_share(shares, words):
+    assert words in lesson_08.exercise_1(lambda *_: f"0 {shares}")
+
+
+@pytest.mark.parametrize(("off", "right"), [(0.0015, True), (-0.0015, True), (0.003, False), (-0.003, False)])
+def test_how_near_an_average_is_near_enough(off, right):
+    found = lesson_08.exercise_3(lambda hits, objects: ap(hits, objects) + off)
+    assert (found is None) == right
+
+
 def test_a_class_above_one_is_no_share():
     found = lesson_08.exercise_1(lambda *given: "2 0.9 0.9 0.9 0.9" if given[2] else label(*given))
     assert "something else" in found
