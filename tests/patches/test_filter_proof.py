@@ -12,6 +12,7 @@ from helpers.patches.filter import filter_candidates
 from helpers.patches.filter_find import find_decode
 from helpers.patches.filter_proof import learn_decode, prove
 from helpers.patches.nms import add_nms
+from helpers.patches.ultralytics import to_ultralytics
 
 
 def changed(model, name, **fields):
@@ -144,6 +145,17 @@ def test_other_inputs_are_zeros_or_what_is_given(given, count):
     model.graph.node.append(onnx.helper.make_node("Mul", ["masked", "factor"], ["output"]))
     seen = prove(model, model, decode, 0.0, 5, given)
     assert seen.endswith(f"the same {count}, {count}, {count} detections")
+
+
+@pytest.mark.parametrize("factor", [1.001, 0.999])
+def test_other_numbers_in_a_table_of_the_same_size_are_caught(factor):
+    """Boxes a thousandth larger: as many as before, and each a little elsewhere."""
+    before = to_ultralytics(add_nms(packed.raw()).model).model
+    after = filter_candidates(before).model
+    decode = learn_decode(before, *find_decode(before))
+    wrong = set_constant(after, "filter/level0/scales", lambda scales: scales * np.float32(factor))
+    with pytest.raises(PatchError, match="what passes alone"):
+        prove(before, wrong, decode, -0.6, decode.candidates)
 
 
 BROKEN_FILTERS = {
