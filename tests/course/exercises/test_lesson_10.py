@@ -44,6 +44,14 @@ def test_patients(answer, hint):
     assert found is None if hint is None else hint in found
 
 
+@pytest.mark.parametrize("shape", [None, [], ["M", 7], [1, None, 6]])
+def test_an_output_without_a_whole_shape_is_open(shape):
+    model = patients()["B"]
+    value = onnx.helper.make_tensor_value_info(model.graph.output[0].name, onnx.TensorProto.FLOAT, shape)
+    model.graph.output[0].CopyFrom(value)
+    assert lesson_10._ailment(model) == "open"
+
+
 def test_patients_are_ill_in_one_way_only():
     whole = patients()["B"]
     for letter, model in patients().items():
@@ -146,6 +154,31 @@ def renamed(to="x"):
     return model
 
 
+def one_number():
+    """All of it added up."""
+    model = repaired()
+    model.graph.node.append(onnx.helper.make_node("ReduceSum", ["output0"], ["sum"], keepdims=0))
+    model.graph.output[0].CopyFrom(onnx.helper.make_tensor_value_info("sum", onnx.TensorProto.FLOAT, []))
+    return model
+
+
+def unargued():
+    """Names, and not a word of how it was exported."""
+    model = repaired()
+    entries = {entry.key: entry.value for entry in model.metadata_props if entry.key != "args"}
+    del model.metadata_props[:]
+    onnx.helper.set_model_props(model, entries)
+    return model
+
+
+def homeless():
+    """An operator that onnx lets pass, because it is nobody's."""
+    model = repaired()
+    model.graph.node[-1].domain = "nobody"
+    model.opset_import.append(onnx.helper.make_opsetid("nobody", 1))
+    return model
+
+
 def claimed():
     """It declares the shape and does not have it."""
     model = swapped()
@@ -169,6 +202,9 @@ def claimed():
         (lambda: repaired(names=None), "should be called RBC, WBC, Platelets"),
         (lambda: repaired(names=("Platelets", "RBC", "WBC")), "should be called RBC, WBC, Platelets"),
         (lambda: repaired(nms=False), "the NMS is in the graph"),
+        (unargued, "the NMS is in the graph"),
+        (one_number, "Its output is []; Ultralytics wants [1, 100, 6]."),
+        (homeless, "ONNX Runtime does not load it: model bytes: ONNX Runtime cannot load it"),
         (renamed, "should still be called images"),
         (lambda: renamed("input"), "should still be called images"),
         (claimed, "no valid model"),
