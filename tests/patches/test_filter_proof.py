@@ -52,6 +52,7 @@ OTHER_NUMBERS = {
     "another stride": ("stride1", lambda stride: stride * np.float32(1.5)),
     "other anchors": ("anchor0", lambda anchor: anchor[:, ::-1] * np.float32(1.1)),
     "cells by column": ("grid1", lambda grid: grid[..., ::-1].copy()),
+    "rows that begin lower": ("grid1", lambda grid: grid + np.array([0, 1], np.float32)),
 }
 
 
@@ -87,6 +88,17 @@ def test_levels_in_the_order_of_their_rows(dialect):
     decode = learn_decode(model, *find_decode(model))
     assert [level.head for level in decode.levels] == ["head1", "head0"]
     filter_candidates(add_nms(model).model)
+
+
+def test_three_levels(monkeypatch):
+    monkeypatch.setattr(packed, "LEVELS", (*packed.LEVELS, (2, 3, 32)))
+    monkeypatch.setattr(packed, "ANCHORS", np.concatenate((packed.ANCHORS, 2 * packed.ANCHORS[1:])))
+    monkeypatch.setattr(packed, "HEIGHT", packed.HEIGHT + 2)
+    monkeypatch.setattr(packed, "CANDIDATES", packed.CANDIDATES + 3 * 2 * 3)
+    model = packed.raw()
+    decode = learn_decode(model, *find_decode(model))
+    assert [level.candidates for level in decode.levels] == [360, 90, 18]
+    assert [level.scales[0, 0] for level in decode.levels] == [16, 32, 64]
 
 
 def test_a_tail_that_does_not_look_at_objectness_is_refused():
@@ -132,19 +144,55 @@ def test_what_was_seen_is_said(form, batch):
     assert 0 == counts[0] < counts[1] < 10 < counts[2]
 
 
-@pytest.mark.parametrize(("given", "count"), [(None, 0), ({}, 0), ({"factor": 1.0}, packed.CANDIDATES)])
-def test_other_inputs_are_zeros_or_what_is_given(given, count):
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize(
+    ("given", "factor"), [(None, 0), ({}, 0), ({"factor": 1.0}, 1), ({"factor": -1.0}, -1)]
+)
+def test_other_inputs_are_zeros_or_what_is_given(given, factor, sign):
     """What is positive anywhere from column 4 on counts as a detection; here column 4 times the input."""
     model = packed.raw()
     decode = learn_decode(model, *find_decode(model))
     model.graph.node[-1].output[0] = "all"
-    mask = np.eye(8, dtype=np.float32)[4]
+    mask = sign * np.eye(8, dtype=np.float32)[4]
     model.graph.initializer.append(onnx.numpy_helper.from_array(mask, "mask"))
     model.graph.input.append(onnx.helper.make_tensor_value_info("factor", 1, []))
     model.graph.node.append(onnx.helper.make_node("Mul", ["all", "mask"], ["masked"]))
     model.graph.node.append(onnx.helper.make_node("Mul", ["masked", "factor"], ["output"]))
     seen = prove(model, model, decode, 0.0, 5, given)
+    count = packed.CANDIDATES if factor == sign else 0
     assert seen.endswith(f"the same {count}, {count}, {count} detections")
+
+
+@pytest.mark.parametrize(("batch", "pictures"), [(1, 1), (3, 3), ("B", 2)])
+@pytest.mark.parametrize(("most", "crowd"), [(packed.CANDIDATES, 60), (7, 7)])
+@pytest.mark.parametrize("limit", [-2.0, 0.0, 1.5])
+def test_none_one_and_a_crowd_pass_in_each_level(batch, pictures, most, crowd, limit):
+    """A tail that keeps, twice, how far objectness is above the limit, beside boxes that do not count."""
+    model = packed.raw(batch=batch)
+    decode = learn_decode(model, *find_decode(model))
+    model.graph.node[-1].output[0] = "all"
+    arrays = {"corner": np.arange(4), "column": np.array([4]), "edge": np.float32(1 / (1 + np.exp(-limit)))}
+    model.graph.initializer.extend(onnx.numpy_helper.from_array(np.asarray(v), k) for k, v in arrays.items())
+    model.graph.node.extend(
+        [
+            onnx.helper.make_node("Gather", ["all", "corner"], ["boxes"], axis=2),
+            onnx.helper.make_node("Gather", ["all", "column"], ["objectness"], axis=2),
+            onnx.helper.make_node("Sub", ["objectness", "edge"], ["above"]),
+            onnx.helper.make_node("Relu", ["above"], ["passes"]),
+            onnx.helper.make_node("Concat", ["boxes", "passes", "passes"], ["output"], axis=2),
+        ]
+    )
+    model.graph.output[0].type.tensor_type.shape.dim[2].dim_value = 6
+    seen = prove(model, model, decode, limit, most)
+    levels = pictures * len(packed.LEVELS)
+    assert seen.endswith(f"the same 0, {levels}, {levels * crowd} detections")
+
+
+@pytest.mark.parametrize("threshold", [0.0, 5e-7])
+def test_a_threshold_near_zero_has_no_limit_and_still_keeps_the_silent_out(threshold):
+    """The filter lets all pass, the NMS does not: of 450, the 60 best of each level are enough."""
+    model = add_nms(packed.raw(), score_threshold=threshold).model
+    assert "-inf" in filter_candidates(model, form="topk", k=60).report[1]
 
 
 @pytest.mark.parametrize("factor", [1.001, 0.999])
