@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -41,7 +42,10 @@ class Table:
     def __str__(self) -> str:
         """Aligned text."""
         lines = self._said()
-        widths = [max(columns(line[place]) for line in lines) for place in range(len(self.header))]
+        widths = [
+            [max(kind) for kind in zip(*map(_widths, column), strict=True)]
+            for column in zip(*lines, strict=True)
+        ]
         places = list(zip(widths, self._numeric(), strict=True))
         texts = [[_set(cell, *place) for cell, place in zip(row, places, strict=True)] for row in lines]
         return "\n".join("  ".join(text).rstrip() for text in texts)
@@ -78,6 +82,14 @@ def _say(cell: object) -> str:
     return cell if isinstance(cell, Name) else wording(str(cell))
 
 
-def _set(cell: str, width: int, right: bool) -> str:
-    padding = " " * (width - columns(cell))
+def _widths(cell: str) -> tuple[int, int]:
+    """How many wide (Chinese) and how many other characters a cell has."""
+    wide = columns(cell) - len(cell)
+    return wide, len(cell) - wide
+
+
+def _set(cell: str, widths: Sequence[int], right: bool) -> str:
+    """Fill a cell up with spaces of both widths: how wide a wide character is differs from font to font."""
+    wide, narrow = (want - have for want, have in zip(widths, _widths(cell), strict=True))
+    padding = "\N{IDEOGRAPHIC SPACE}" * wide + " " * narrow
     return padding + cell if right else cell + padding
