@@ -272,6 +272,20 @@ def test_all_that_can_be_fp16():
     assert able == ["conv", "shape", "top", "mul"]
 
 
+@pytest.mark.parametrize(("outputs", "able"), [("y", ["conv", "norm"]), ("y, mean", ["conv"])])
+def test_what_must_give_fp32_beside_is_not_able(outputs, able):
+    """A LayerNormalization takes FP16 and gives it, but its mean is FP32 always."""
+    body = f"[conv] a = Conv(images, w) [norm] {outputs} = LayerNormalization(a, four) output = Identity(y)"
+    model = net(body, ", float[4] four = {1, 1, 1, 1}")
+    found = [node.name for node in all_able(model, types_of(model)) if node.name]
+    assert found == able
+
+
+def test_what_is_as_frequent_is_said_in_the_order_of_the_graph():
+    report = to_half(net("m = Mul(images, k) a = Conv(m, w) output = Relu(a)")).report
+    assert report[0] == "FP16: 1 Mul, 1 Conv"
+
+
 @pytest.mark.parametrize(
     ("count", "text"),
     [(0, ""), (5, "a, b, c, d, e"), (6, "a, b, c, d, e and 1 more"), (9, "a, b, c, d, e and 4 more")],
@@ -295,10 +309,17 @@ def test_types_that_attributes_state(op, attributes, expected):
     assert {a.name: a.i for a in node.attribute} == expected
 
 
-@pytest.mark.parametrize(("kind", "expected"), [(np.float32, np.float16), (np.int64, np.int64)])
-def test_numbers_that_fill_a_shape(kind, expected):
+@pytest.mark.parametrize(
+    ("op", "kind", "expected"),
+    [
+        ("ConstantOfShape", np.float32, np.float16),
+        ("ConstantOfShape", np.int64, np.int64),
+        ("Constant", np.float32, np.float32),
+    ],
+)
+def test_numbers_that_fill_a_shape(op, kind, expected):
     value = onnx.numpy_helper.from_array(np.array([2], kind))
-    node = onnx.helper.make_node("ConstantOfShape", ["x"], ["y"], value=value)
+    node = onnx.helper.make_node(op, ["x"], ["y"], value=value)
     _retype(node)
     filled = onnx.numpy_helper.to_array(node.attribute[0].t)
     assert (filled.dtype, filled.tolist()) == (expected, [2])
@@ -330,9 +351,20 @@ def test_an_operator_that_stays_in_fp32_by_itself_is_found_out(body, reason, tai
 
 
 def test_numbers_too_small_are_counted():
-    weights = ", float[2, 2, 1, 1] tiny = {1e-9, 0, 1, 1}"
+    weights = ", float[2, 2, 1, 1] tiny = {1e-9, 0, -1e-9, 1}"
     report = to_half(net(PLAIN.replace("Conv(c, w)", "Conv(c, tiny)"), weights)).report
-    assert report[2] == "3 weights in FP16, 1 of 10 numbers too small for it became 0"
+    assert report[2] == "3 weights in FP16, 2 of 10 numbers too small for it became 0"
+
+
+def test_the_largest_numbers_of_fp16_fit():
+    weights = ", float[2, 2, 1, 1] big = {65504, -65504, 1, 40000}"
+    after = check(net(PLAIN.replace("Conv(c, w)", "Conv(c, big)"), weights))
+    assert constant_value(after, "big").ravel().tolist() == [65504, -65504, 1, 40000]
+
+
+def test_what_is_read_by_nobody_stays():
+    after = check(net("dead = Constant<value_float = 2.0>() h = Conv(images, w) output = Mul(h, k)"))
+    assert operators(after) == ["Cast", "Constant", "Conv", "Cast", "Mul"]
 
 
 def external():
@@ -397,7 +429,10 @@ REFUSED = {
         r"big \(70000\)",
     ),
     "weights as inputs": (fed, "not inputs, too; got b"),
-    "control flow": (lambda: net(IF), "control flow"),
+    "control flow": (lambda: net(IF), "control flow; got If"),
+    "control flow that has a name": (
+        lambda: net(IF.replace("output =", "[choice] output =")), "control flow; got choice",
+    ),
     "an operator without FP16": (
         lambda: net("q = QuantizeLinear(images, k) m = DequantizeLinear(q, k) output = Conv(m, w)"),
         "DequantizeLinear m",
@@ -431,6 +466,12 @@ def test_the_careless_form_does_not_start_from_the_careful_one():
 def test_beyond_the_range_of_the_tail_is_none_of_its_business():
     after = check(net(PLAIN.replace("Mul(d, k)", "Mul(d, huge)"), ", float huge = {1e9}"))
     assert constant_value(after, "huge") == np.float32(1e9)
+
+
+@pytest.mark.parametrize(("number", "clipped"), [(1e9, 65504), (-70000, -65504), (65504, 65504)])
+def test_the_careless_form_clips_it(number, clipped):
+    after = check(net(PLAIN.replace("Mul(d, k)", "Mul(d, huge)"), f", float huge = {{{number}}}"), tail=True)
+    assert constant_value(after, "huge") == np.float16(clipped)
 
 
 # The careless form: decode and NMS in FP16, too.

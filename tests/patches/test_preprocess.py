@@ -110,7 +110,7 @@ def opencv(image_bgr, content_wh):
     return (sum((blended[rows[n]] * weights[1][n][:, None, None]) >> 16 for n in (0, 1)) + 2) >> 2
 
 
-@pytest.mark.parametrize("size_wh", [*SIZES_WH, (200, 201)])
+@pytest.mark.parametrize("size_wh", [*SIZES_WH, (200, 201), (200_001, 2)])
 def test_the_arithmetic_is_opencvs(rng, size_wh):
     image_bgr = picture(rng, size_wh)
     (width, height), (left, top) = place(size_wh, (96, 64))
@@ -152,6 +152,58 @@ def test_any_size_is_placed_as_outside(rng, input_wh, most):
     apart = np.abs(np.stack(outputs, axis=1) - expected)
     assert (apart > 0).sum() <= most
     assert apart.max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("exact", "scaling"), [(True, "columns rows blend_columns blend_rows"), (False, "resize")]
+)
+def test_which_way_it_is_scaled(exact, scaling):
+    nodes = add_letterbox(network(), exact=exact).model.graph.node
+    assert [node.op_type for node in nodes].count("Resize") == (not exact)
+    prefixes = {node.name.split("/")[0] for node in nodes}
+    assert prefixes == {"measure", "fit", "pad", "colours", "only", *scaling.split()}
+
+
+def test_the_whole_hands_on_how_it_is_scaled():
+    assert add_picture(detector()).model == add_box_mapping(add_letterbox(detector()).model).model
+    plain = add_letterbox(detector(), exact=False).model
+    assert add_picture(detector(), exact=False).model == add_box_mapping(plain).model
+
+
+def test_a_batch_of_unknown_size_gets_a_name():
+    model = detector(batch="n")
+    model.graph.output[0].type.tensor_type.shape.dim[0].Clear()
+    result = add_box_mapping(model)
+    assert shape_of(result.model.graph.input[1]) == ("batch", 2)
+    assert result.report[0] == "new input picture_wh int64[batch, 2]: width and height of each picture"
+
+
+NOTE = "note: Ultralytics cannot run this file, it prepares pictures itself"
+SIZES = "new input picture_wh int64[n, 2]: width and height of each picture"
+INSIDE = "images float[n, 3, 64, 96] -> picture uint8[height, width, 3]: BGR, letterboxed in the graph"
+BYTES = "images float[n, 3, 64, 96] -> pictures uint8[n, 64, 96, 3]: BGR, converted in the graph"
+BOXES = "output0 -> picture_boxes [{}, 3, 6]: corners in the picture's own pixels"
+REPORTS = [
+    (add_box_mapping, SIZES, BOXES.format("n")),
+    (add_picture, INSIDE, NOTE, BOXES.format(1)),
+    (add_conversion, BYTES, NOTE),
+]
+
+
+@pytest.mark.parametrize(("patch", "lines"), [(patch, lines) for patch, *lines in REPORTS])
+def test_the_whole_report(patch, lines):
+    assert patch(detector(batch="n")).report == tuple(lines)
+
+
+@pytest.mark.parametrize("patch", [add_letterbox, partial(add_letterbox, exact=False), add_conversion])
+def test_it_is_right_as_it_is_written(rng, patch):
+    """ONNX Runtime repairs some graphs on its way: an optimiser may put the right shape for a wrong one."""
+    model, image_bgr = patch(network()).model, picture(rng, (96, 64))
+    feed = {PICTURES: image_bgr[None]} if patch is add_conversion else {PICTURE: image_bgr[::2, ::3]}
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    plain = onnxruntime.InferenceSession(model.SerializeToString(), options).run(None, feed)[0]
+    np.testing.assert_array_equal(plain, run(model, **feed))
 
 
 @pytest.mark.parametrize("size_wh", SIZES_WH)
@@ -277,16 +329,35 @@ def test_rows_are_finished_where_an_nms_made_them(node, finished):
             add_box_mapping(model)
 
 
+@pytest.mark.parametrize("shape", ["6", "1,6", "1,9,7", "1,9,6,4"])
+def test_rows_have_three_dimensions_and_six_columns(shape):
+    model = other(f"float[{shape}] x", f"float[{shape}]")
+    model.metadata_props.append(onnx.StringStringEntryProto(key="args", value="{'nms': True}"))
+    with pytest.raises(PatchError, match=r"finished rows \[B, slots, 6\]; got output"):
+        add_box_mapping(model)
+
+
+def test_the_nms_is_looked_for_under_args_alone():
+    model = detector()
+    model.metadata_props.insert(0, onnx.StringStringEntryProto(key="author", value="me"))
+    assert add_box_mapping(model).changed
+    boast = detector(args="{}")
+    boast.metadata_props.insert(0, onnx.StringStringEntryProto(key="author", value="'nms': True"))
+    with pytest.raises(PatchError, match="finished rows"):
+        add_box_mapping(boast)
+
+
 @pytest.mark.parametrize(
     ("patch", "model", "message"),
     [
         (add_letterbox, network(batch="2"), "one picture at a time; got images float.2, 3, 64, 96."),
-        (add_letterbox, network(("w", "h")), "input of fixed height and width; got images"),
+        (add_letterbox, network(("w", "h")), r"fixed height and width; got images float\[1, 3, h, w\]; "),
         (add_letterbox, add_conversion(network()).model, "one float input .*; got pictures uint8"),
         (add_letterbox, add_box_mapping(detector()).model, "without box mapping; got an input picture_wh"),
         (add_conversion, add_letterbox(network()).model, "one float input .*; got picture uint8"),
         (add_picture, detector(batch="2"), "one picture at a time"),
         (add_picture, network(), r"finished rows \[B, slots, 6\]; got output \[1, 3, 64, 96\]"),
+        (add_picture, network(batch="2"), "finished rows"),
         (add_picture, detector(args="{}"), r"finished rows .*; got output0 \[1, 3, 6\]; fix: run .python"),
         (add_box_mapping, detector(size_wh=("w", "h")), "input of fixed height and width"),
         (add_letterbox, other("float[4] x", "float[4]"), r"got x float\[4\]"),
