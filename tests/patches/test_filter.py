@@ -11,7 +11,7 @@ import pytest
 from helpers.parity import reference_nms
 from helpers.patches import PatchError, constant_value
 from helpers.patches.batch import to_batched
-from helpers.patches.filter import filter_candidates
+from helpers.patches.filter import _limit, filter_candidates
 from helpers.patches.half import to_half
 from helpers.patches.nms import add_nms
 from helpers.patches.ultralytics import to_ultralytics
@@ -241,10 +241,11 @@ def test_a_threshold_that_comes_at_run_time(rng):
         np.testing.assert_allclose(new, old, atol=1e-4)
 
 
-def test_no_threshold_at_all_is_refused():
+@pytest.mark.parametrize("inputs", [2, 3, 4])
+def test_no_threshold_at_all_is_refused(inputs):
     model = end2end()
     kept = next(node for node in model.graph.node if node.op_type == "NonMaxSuppression")
-    del kept.input[2:]
+    del kept.input[inputs:]
     with pytest.raises(PatchError, match="a constant score threshold; got none"):
         filter_candidates(model)
 
@@ -253,6 +254,17 @@ def test_what_leads_nowhere_stays():
     model = end2end()
     model.graph.node.insert(1, onnx.helper.make_node("Abs", ["part0"], ["dead"], name="dead"))
     assert "dead" in [node.name for node in filter_candidates(model).model.graph.node]
+
+
+def test_a_number_that_decode_and_tail_share_stays(rng):
+    model = end2end()
+    two = next(tensor for tensor in model.graph.initializer if tensor.name == "scalar_two")
+    model.graph.node.insert(0, onnx.helper.make_node("Constant", [], ["scalar_two"], value=two))
+    model.graph.initializer.remove(two)
+    model.graph.node[-1].output[0] = "single"
+    model.graph.node.append(onnx.helper.make_node("Mul", ["single", "scalar_two"], ["detections"]))
+    logits = packed.crowd(rng, [20])
+    np.testing.assert_array_equal(same(model, logits), 2 * run(end2end(), logits))
 
 
 def test_a_threshold_that_nothing_passes(rng):
@@ -265,12 +277,34 @@ def test_a_threshold_that_nothing_passes(rng):
     assert len(run(result.model, packed.crowd(rng, [9]))) == 0
 
 
+@pytest.mark.parametrize(
+    ("threshold", "limit"),
+    [
+        (0.0, -np.inf),
+        (1.0001000100010001e-06, -np.inf),
+        (0.5, -2e-4),
+        (1.0, 9.2),
+        (1.001, np.inf),
+        (np.inf, np.inf),
+    ],
+)
+def test_the_limit_is_the_logit_of_a_little_less(threshold, limit):
+    """Where no room is left for rounding, all pass: the second is where it comes out at 0 exactly."""
+    assert _limit(threshold) == pytest.approx(limit, rel=0.05)
+
+
 def test_a_lower_threshold_may_be_asked_for_a_higher_may_not():
     assert constant_value(
         filter_candidates(end2end(), score_threshold=0.1).model, "filter/level0/limits"
     ) == pytest.approx(np.log(0.1 / 0.9), abs=1e-2)
     with pytest.raises(PatchError, match=r"score_threshold: expected 0 to the NMS's own 0\.35; got 0\.5"):
         filter_candidates(end2end(), score_threshold=0.5)
+
+
+@pytest.mark.parametrize("asked", [0.0, 0.5])
+def test_what_may_be_asked_for_goes_from_zero_to_the_threshold_itself(asked):
+    report = filter_candidates(end2end(score_threshold=0.5), score_threshold=asked).report
+    assert report[1].endswith(f"because the NMS wants scores above {asked:g}")
 
 
 @pytest.mark.parametrize(
@@ -312,6 +346,20 @@ def test_the_whole_report(options, kept, more):
     )
 
 
+def test_top_k_is_a_thousand_if_nothing_is_said():
+    assert "the 1000 best of each level" in filter_candidates(end2end(), form="topk").report[0]
+
+
+def test_what_the_metadata_says_of_another_graph_is_not_believed():
+    model = end2end()
+    note = filter_candidates(model).model.metadata_props[-1]
+    assert note.key == "filter"
+    model.metadata_props.append(note)
+    result = filter_candidates(model)
+    assert result.changed
+    assert len(result.model.metadata_props) == len(model.metadata_props)
+
+
 def test_what_the_new_nodes_are_called():
     model = filter_candidates(add_nms(packed.raw()).model).model
     heads = [f"level{level}/{name}" for level in (0, 1) for name in ("planes", "objectness")]
@@ -350,7 +398,7 @@ def test_two_suppressions_are_refused():
     second = model.graph.node.add()
     second.CopyFrom(kept)
     second.name, second.output[0] = "more", "more"
-    with pytest.raises(PatchError, match="an NMS to filter for; got 2"):
+    with pytest.raises(PatchError, match="an NMS to filter for; got 2; fix: leave this graph unfiltered"):
         filter_candidates(model)
 
 

@@ -433,6 +433,16 @@ def test_what_the_new_nodes_are_called():
     assert prefixes == set(expected.split())
 
 
+@pytest.mark.parametrize("first", [0, 1])
+def test_the_input_of_pictures_is_found_in_any_place(first):
+    model = add_box_mapping(detector()).model
+    inputs = [onnx.ValueInfoProto.FromString(value.SerializeToString()) for value in model.graph.input]
+    del model.graph.input[:]
+    model.graph.input.extend(inputs[first:] + inputs[:first])
+    names = [value.name for value in add_conversion(model).model.graph.input]
+    assert names == [[PICTURES, PICTURE_WH], [PICTURE_WH, PICTURES]][first]
+
+
 def test_conversion_behind_the_box_mapping_is_seen():
     model = add_box_mapping(add_conversion(detector()).model).model
     assert not add_conversion(model).changed
