@@ -102,6 +102,16 @@ def test_every_opset_keeps_its_own(rng, form, opset):
     np.testing.assert_allclose(run(model, logits), run(end2end(batch="B"), logits), atol=1e-4)
 
 
+@pytest.mark.parametrize("opset", [17, 18])
+@pytest.mark.parametrize("domains", [("far", ""), ("ai.onnx",), ("far", "ai.onnx")])
+def test_the_standard_domain_is_found_among_others_and_has_two_spellings(opset, domains):
+    model = end2end(opset=opset)
+    del model.opset_import[:]
+    versions = {"far": 1, "": opset, "ai.onnx": opset}
+    model.opset_import.extend(onnx.helper.make_opsetid(domain, versions[domain]) for domain in domains)
+    assert filter_candidates(model).changed
+
+
 def test_top_k_is_exact_up_to_k_and_then_keeps_the_best_by_objectness(rng):
     logits = packed.crowd(rng, [0])
     level = 3 * packed.CELLS[0]

@@ -184,6 +184,12 @@ BODIES = {
         ["Cast", "Shape", "ConstantOfShape", "Add", "Conv", "Cast"],
         {"half/images", "w", "z", "m", "half/output"},
     ),
+    "a number that fills a border": (
+        "p = Pad(images, sides, seven) output = Conv(p, w)",
+        ", int64[8] sides = {0, 0, 1, 0, 0, 0, -1, 0}, float seven = {7}",
+        ["Cast", "Pad", "Conv", "Cast"],
+        {"half/images", "w", "seven", "p", "half/output"},
+    ),
     "a tail of its own beside the network": (
         "t = Sigmoid(images) u = Mul(t, k) h = Conv(images, w) output = Add(h, u)",
         "",
@@ -395,6 +401,14 @@ def custom():
     return model
 
 
+def foreign():
+    """Of whose convolution nobody knows what comes out."""
+    model = net("m = Conv(images, w) output = Conv(m, w)")
+    model.opset_import.add(domain="far", version=1)
+    model.graph.node[0].domain = "far"
+    return model
+
+
 def other(kind):
     """The whole graph in another type."""
     return onnx.parser.parse_model(f"""<ir_version: 10, opset_import: ["": 22]>
@@ -438,6 +452,7 @@ REFUSED = {
         "DequantizeLinear m",
     ),
     "an operator nobody knows": (custom, "Wish m"),
+    "a convolution nobody knows": (foreign, "convolutions in FP32; got UNDEFINED"),
     "the tail in FP16 already": (lambda: to_half(net(), tail=True).model, "beyond the head convolutions"),
 }
 
