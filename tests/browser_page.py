@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import nbformat
 from browser_support import EDITIONS, REPOSITORY, SCRIPT, Lab
-from playwright.sync_api import Browser, Locator, Page, Request, Route
-from playwright.sync_api import TimeoutError as TooLateError
 
 from helpers.course.language import catalog
+
+if TYPE_CHECKING:  # doctests import this file where there is no playwright
+    from playwright.sync_api import Browser, Locator, Page, Request, Route
 
 PICTURES = REPOSITORY / "build" / "browser"
 VIEW = {"width": 1280, "height": 900}
@@ -131,6 +132,8 @@ class Reader:
 
     def follows(self, name: str, text: str) -> bool:
         """Whether a click on a cell's link brings the heading of that name into view."""
+        from playwright.sync_api import TimeoutError as TooLateError
+
         self.show(name).locator("li a").filter(has_text=text).first.click()
         heading = self.page.locator(".jp-MarkdownCell h2").filter(has_text=text).first.element_handle()
         try:
