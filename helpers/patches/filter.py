@@ -122,9 +122,10 @@ def _threshold(model: onnx.ModelProto, asked: float | None) -> tuple[str, float]
         fix = "say which will be the lowest: score_threshold=0.25"
         raise PatchError("model", "an NMS with a constant score threshold", name or "none", fix)
     threshold = float(constant.item()) if constant is not None else math.inf
-    if asked is not None and not 0 <= asked <= threshold:
+    wanted = threshold if asked is None else float(np.float32(asked))  # as the graph holds it: 0.35 is 0.35
+    if asked is not None and not 0 <= wanted <= threshold:
         raise PatchError("score_threshold", f"0 to the NMS's own {threshold:g}", asked, "leave it out")
-    return name, threshold if asked is None else float(asked)
+    return name, wanted
 
 
 def _limit(threshold: float) -> float:

@@ -251,6 +251,16 @@ def test_a_threshold_that_comes_at_run_time(rng):
         np.testing.assert_allclose(new, old, atol=1e-4)
 
 
+@pytest.mark.parametrize("threshold", [0.1, 0.25, 0.35, 0.45, 0.6, 0.7])
+def test_its_own_threshold_may_be_named(threshold):
+    """The graph holds it in FP32, where 0.35 is a little less than Python's."""
+    model = end2end(score_threshold=threshold)
+    named = filter_candidates(model, score_threshold=threshold).model
+    assert named.graph == filter_candidates(model).model.graph
+    with pytest.raises(PatchError, match="score_threshold: expected 0 to"):
+        filter_candidates(model, score_threshold=threshold + 1e-6)
+
+
 @pytest.mark.parametrize("inputs", [2, 3, 4])
 def test_no_threshold_at_all_is_refused(inputs):
     model = end2end()
