@@ -287,12 +287,25 @@ def test_a_number_that_decode_and_tail_share_stays(rng):
     np.testing.assert_array_equal(same(model, logits), 2 * run(end2end(), logits))
 
 
-def test_a_threshold_that_nothing_passes(rng):
+def with_threshold(value):
+    """The graph with a threshold that `add_nms` would not take."""
     model = end2end()
     name = next(node for node in model.graph.node if node.op_type == "NonMaxSuppression").input[4]
     tensor = next(tensor for tensor in model.graph.initializer if tensor.name == name)
-    tensor.CopyFrom(onnx.numpy_helper.from_array(np.array([2], np.float32), name))
+    tensor.CopyFrom(onnx.numpy_helper.from_array(np.array([value], np.float32), name))
+    return model
+
+
+def test_a_threshold_that_everything_passes(rng):
+    model, logits = with_threshold(-1), packed.crowd(rng, [9])
     result = filter_candidates(model)
+    assert constant_value(result.model, "filter/level0/limits") == -np.inf
+    assert len(run(model, logits)) > 9
+    np.testing.assert_allclose(run(result.model, logits), run(model, logits), atol=1e-4)
+
+
+def test_a_threshold_that_nothing_passes(rng):
+    result = filter_candidates(with_threshold(2))
     assert constant_value(result.model, "filter/level0/limits") == np.inf
     assert len(run(result.model, packed.crowd(rng, [9]))) == 0
 
