@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from helpers import labels
-from helpers.labels import PALETTE_RGB, colour, emptiest_corner, load_font, make_chip, overlap, place_chip
+from helpers.labels import PALETTE_RGB, colour, emptiest_corner, make_chip, overlap, place_chip
 
 
 def test_colours_are_fixed_and_apart():
