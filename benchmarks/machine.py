@@ -10,6 +10,8 @@ import subprocess
 import time
 from pathlib import Path
 
+from helpers.course.verified import processor
+
 PACKAGES = (
     "yolov7-graph-surgery", "onnxruntime", "onnxruntime-gpu", "onnx", "torch", "numpy",
     "opencv-python-headless", "ultralytics", "openvino", "ray", "tensorrt",
@@ -27,10 +29,9 @@ def cores() -> int:
 def device() -> dict[str, object]:
     """Processor, cores, vector extensions, memory, GPU, system."""
     text = (PROC / "cpuinfo").read_text("utf-8") if (PROC / "cpuinfo").is_file() else ""
-    model = re.search(r"(?m)^model name\s*:\s*(.+)$", text)
     flags = set(" ".join(re.findall(r"(?m)^(?:flags|Features)\s*:\s*(.+)$", text)[:1]).split())
     return {
-        "cpu": model.group(1).strip() if model else platform.processor() or platform.machine(),
+        "cpu": processor(),
         "cores": cores(), "extensions": [flag for flag in FLAGS if flag in flags], "memory_gb": _memory_gb(),
         "gpu": _gpu(), "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),

@@ -23,9 +23,7 @@ MAX_BYTES = 300_000
 MAX_LINES = 25
 MEDIAN_LINES = 9
 IGNORE = "nbval-ignore-output"
-MAX_IGNORED = (
-    12  # in each edition of the course; raise it in the same commit as the cell that needs it, with a reason
-)
+MAX_IGNORED = 12  # in each edition; raise it in the same commit as the cell that needs it, with a reason
 _ABSOLUTE = re.compile(
     r"(?:^|[\s\"'(=`])(?:/(?:work|home|root|tmp|Users|content|mnt|usr|opt)/[\w.-]+|[A-Z]:\\\\?\w)"
 )
@@ -153,11 +151,7 @@ def _same_as_english(path: Path, notebook: Any) -> Iterator[str]:
     english, passages = read_notebook(editions.english_of(path)), editions.read_text(twin_of(path))
     yield from editions.stale(passages, english)
     wanted, found = (
-        [
-            (cell.id, cell.cell_type, cell.source)
-            for cell in book.cells
-            if TAG not in cell.metadata.get("tags", [])
-        ]
+        [(c.id, c.cell_type, c.source) for c in book.cells if TAG not in c.metadata.get("tags", [])]
         for book in (editions.build(english, passages), notebook)
     )
     if wanted != found:

@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-__all__ = ["TAG", "is_verified", "put", "verified_line"]
+__all__ = ["TAG", "is_verified", "processor", "put", "verified_line"]
 
 TAG = "verified"
 PACKAGES = ("torch", "onnx", "onnxruntime", "ultralytics")
@@ -34,7 +34,7 @@ def verified_line(seconds: float, language: str = "en") -> str:
     (True, True)
     """
     cores = os.cpu_count() or 1
-    device = _DEVICE[language].format(cpu=_processor(), cores=cores, system=platform.system())
+    device = _DEVICE[language].format(cpu=processor(), cores=cores, system=platform.system())
     versions = [f"Python {platform.python_version()}", *(f"{n} {v}" for n in PACKAGES if (v := _version(n)))]
     return _WORDS[language].format(
         date=dt.datetime.now(dt.UTC).date(), seconds=round(seconds), versions=", ".join(versions),
@@ -79,8 +79,12 @@ def _version(package: str) -> str:
         return ""
 
 
-def _processor() -> str:
-    """The processor as its maker names it, where the system tells."""
+def processor() -> str:
+    """The processor as its maker names it, where the system tells.
+
+    >>> bool(processor())
+    True
+    """
     listed = Path("/proc/cpuinfo")
     text = listed.read_text("utf-8") if listed.is_file() else ""
     model = re.search(r"(?m)^model name\s*:\s*(.+)$", text)

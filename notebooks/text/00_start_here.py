@@ -10,7 +10,7 @@
 # cells in a picture of a blood smear. You will know which files lie between a *checkpoint*, the weights as
 # training left them, and that picture, which lesson makes which, and how the exercises work.
 #
-# > **You need** nothing but this repository: no GPU, no network, no downloaded weights. Half a minute on
+# > **You need** nothing but this repository: no GPU, no network, no downloaded weights. About 10 seconds on
 # > two cores.
 # >
 # > **You get** `build/<model>/` with three ONNX files, and boxes on a picture.

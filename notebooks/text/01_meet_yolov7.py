@@ -10,7 +10,7 @@
 # the two ideas that the paper is known for, scaling and re-parameterisation, as numbers that you can
 # recompute.
 #
-# > **You need** nothing but this repository; about 1 minute on two cores.
+# > **You need** nothing but this repository; about 10 seconds on two cores.
 # >
 # > **You get** no new file, but a feeling for which of the seven you want, and what its cost is made of.
 

@@ -10,7 +10,7 @@
 # running it, build the network from its own layer table, prove that the exported graph gives PyTorch's
 # numbers, and put the non-maximum suppression into the graph, so that finished boxes come out.
 #
-# > **You need** nothing but this repository; about 1 minute on two cores.
+# > **You need** nothing but this repository; about 10 seconds on two cores.
 # >
 # > **You get** `build/<model>/<model>.onnx` (raw predictions) and `build/<model>/<model>-end2end.onnx`
 # > (finished boxes).

@@ -10,7 +10,7 @@
 # NMS begin, what each of the seven output columns means, and what each part costs when it runs.
 #
 # > **You need** `build/<model>/<model>-end2end.onnx` from lesson 02 (made for you if it is missing); under
-# > 1 minute on two cores.
+# > 5 seconds on two cores.
 # >
 # > **You get** no new file, but the names of the places where lesson 04 will cut.
 

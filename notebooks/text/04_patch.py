@@ -11,7 +11,7 @@
 # and after each, and prove that no number moved. At the end Ultralytics opens your file like one of its
 # own.
 #
-# > **You need** the file of lesson 02 (made for you if it is missing); about 1 minute on two cores.
+# > **You need** the file of lesson 02 (made for you if it is missing); about 10 seconds on two cores.
 # >
 # > **You get** `build/<model>/<model>-ultralytics.onnx`: a picture in, `[1, 100, 6]` out, class names inside;
 # > and `<model>-batched.onnx`, the same for any number of pictures.

@@ -10,8 +10,8 @@
 # you can build an engine on TensorRT 10 and 11 with one call. No GPU? Almost everything here happens before
 # one is needed. The cells that do need one say `not run`, and nothing pretends.
 #
-# > **You need** lesson 04's file (made for you if it is missing), 1 minute on two cores; an NVIDIA GPU with
-# > TensorRT for four of the cells.
+# > **You need** lesson 04's file (made for you if it is missing), about 10 seconds on two cores; an NVIDIA
+# > GPU with TensorRT for four of the cells.
 # >
 # > **You get** `build/<model>/<model>-fp16.onnx`, half the size; with a GPU also
 # > `build/<model>/<model>-fp16.engine`.

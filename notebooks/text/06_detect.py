@@ -10,7 +10,7 @@
 # you leave this package behind: 20 lines on ONNX Runtime and NumPy are all that a product needs, or four,
 # when the picture's way into the network is in the graph, too.
 #
-# > **You need** lesson 04's file (made for you if it is missing), 1 minute on two cores.
+# > **You need** lesson 04's file (made for you if it is missing), about 15 seconds on two cores.
 # >
 # > **You get** drawn pictures, a small video and `detect_alone.py` in `build/<model>/`.
 

@@ -9,7 +9,7 @@
 # faster. By the end of this page you have put the network in INT8, you have measured which of its layers do not
 # bear that and kept them in float, and you can say what it cost in accuracy and what it brought in speed.
 #
-# > **You need** lesson 04's file (made for you if it is missing), 1 minute on two cores.
+# > **You need** lesson 04's file (made for you if it is missing), about 25 seconds on two cores.
 # >
 # > **You get** `build/<model>/<model>-int8.onnx`, a quarter of the size, and its form for TensorRT.
 

@@ -11,7 +11,7 @@
 # through lessons 02 to 06 like any other checkpoint. The long run on a GPU is the same call with larger
 # numbers.
 #
-# > **You need** no file; about 2 minutes on two cores.
+# > **You need** no file; about 45 seconds on two cores that have nothing else to do.
 # >
 # > **You get** `build/<model>/training/my-cells.safetensors`, and its ONNX files in `build/my-cells/`.
 

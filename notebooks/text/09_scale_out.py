@@ -11,7 +11,8 @@
 # before you start how long it will take.
 #
 # > **You need** lesson 04's files (made for you if they are missing) and, from the third section on, Ray Data,
-# > which the course's set-up installs (where it is missing, the cells say so); about 1 minute on two cores.
+# > which the course's set-up installs (where it is missing, the cells say so); about 40 seconds on two
+# > cores.
 # >
 # > **You get** `build/<model>/<model>-batched.onnx`, and a folder of Parquet files with every box.
 

@@ -10,7 +10,7 @@
 # nothing is said, which is worse), and cure it in the next cell. Afterwards an error is something you read
 # from its last line, and a wrong picture something you can measure.
 #
-# > **You need** lesson 04's files (made for you if they are missing); half a minute on two cores.
+# > **You need** lesson 04's files (made for you if they are missing); about 10 seconds on two cores.
 # >
 # > **You get** a table of symptoms, and a handful of small functions that ask a broken detector what is
 # > wrong.

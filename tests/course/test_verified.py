@@ -17,7 +17,7 @@ def book(*kinds):
 
 @pytest.mark.parametrize("language", ["en", "zh-CN"])
 def test_the_line_says_date_seconds_versions_and_device(language, monkeypatch):
-    monkeypatch.setattr(verified, "_processor", lambda: "Abacus 7")
+    monkeypatch.setattr(verified, "processor", lambda: "Abacus 7")
     monkeypatch.setattr("os.cpu_count", lambda: 3)
     line = verified.verified_line(41.6, language)
     today = dt.datetime.now(dt.UTC).date().isoformat()
